@@ -1,0 +1,50 @@
+// The rooms of src/ and the one direction in which they may import (docs/internals.md).
+// A room may import itself, the ground floor (errors, paths, process, text), and the rooms named for it here.
+const ground = "^src/(errors|paths|process|text|version)\\.ts$";
+const rooms = {
+  kernel: [],
+  share: ["kernel"],
+  boot: ["share", "kernel"],
+  machine: ["share", "kernel"],
+  libvirt: ["machine", "share", "kernel"],
+  provision: ["libvirt", "machine", "share", "kernel"],
+  guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
+  serve: ["guest", "libvirt", "boot"],
+  commands: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
+};
+const roomRules = Object.entries(rooms).map(([room, below]) => ({
+  name: `${room}-imports-down-only`,
+  severity: "error",
+  from: { path: `^src/${room}/` },
+  to: { path: "^src/", pathNot: [ground, `^src/(${[room, ...below].join("|")})/`] },
+}));
+module.exports = {
+  forbidden: [
+    ...roomRules,
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "ground-imports-nothing-above",
+      severity: "error",
+      from: { path: ground },
+      to: { path: "^src/", pathNot: ground },
+    },
+    {
+      name: "hook-stays-small",
+      comment: "libvirt waits for the hook and it runs as root: it may reach boot/, share/, kernel/ and the XML reader only",
+      severity: "error",
+      from: { path: "^src/hook\\.ts$" },
+      to: { path: "^src/", pathNot: [ground, "^src/(boot|share|kernel)/", "^src/libvirt/domain-parse\\.ts$"] },
+    },
+    {
+      name: "one-module-for-child-processes",
+      severity: "error",
+      from: { path: "^src/", pathNot: ["^src/process\\.ts$"] },
+      to: { path: "(^(node:)?child_process$|node_modules/execa)" },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+  },
+};

@@ -1,0 +1,23 @@
+// Bundles the command line program and the hook into one file each, so that a machine that runs them needs
+// Node.js and nothing from npm. The files that land in a guest are copied beside them as they are.
+import { chmod, cp, readFile, rm } from "node:fs/promises";
+import { build } from "esbuild";
+
+const { version } = JSON.parse(await readFile("package.json", "utf8"));
+await rm("dist", { recursive: true, force: true });
+const common = {
+  bundle: true,
+  platform: "node",
+  target: "node20.19",
+  format: "esm",
+  define: { BOOTSHARE_VERSION: JSON.stringify(version) },
+  // Bundled CommonJS libraries call require() for Node's own modules.
+  banner: {
+    js: "#!/usr/bin/env node\nimport { createRequire as bootshareCreateRequire } from 'node:module';\nconst require = bootshareCreateRequire(import.meta.url);",
+  },
+  logLevel: "warning",
+};
+await build({ ...common, entryPoints: ["src/cli.ts"], outfile: "dist/bootshare.mjs" });
+await build({ ...common, entryPoints: ["src/hook.ts"], outfile: "dist/hook.mjs" });
+await chmod("dist/bootshare.mjs", 0o755);
+await cp("in-guest", "dist/in-guest", { recursive: true });

@@ -1,0 +1,92 @@
+/** Every file name that bootshare uses on the host, in one place. docs/internals.md mirrors this file. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The virtio-serial port on which a guest reports its boots, and the name of the share's mount tag. */
+export const REPORT_PORT = "org.bootshare.report";
+export const SHARE_TAG = "virtio-boot";
+/** The namespace of our element in a domain's `<metadata>`. */
+export const METADATA_NAMESPACE = "https://bootshare.org/xmlns/domain/1";
+
+/** Where system-wide state lives. Only root writes here. */
+export const STATE_ROOT = "/var/lib/bootshare";
+
+/** Names below a state root. */
+export function statePaths(root: string = STATE_ROOT) {
+  return {
+    root,
+    /** One folder per guest, named by the UUID of its domain. */
+    guests: join(root, "guests"),
+    /** The hook drops an empty file named by the UUID here at *release*; the reconciler takes it away. */
+    released: join(root, "released"),
+    /** Root disks and logs of a `create` that is under way. */
+    work: join(root, "work"),
+    /** Results of accelerator trials. */
+    trials: join(root, "trials.json"),
+    /** Held (flock) by the running service. */
+    serviceLock: join(root, "service.lock"),
+    /** Output of a service that bootshare started by itself, on machines without systemd. */
+    serviceLog: join(root, "service.log"),
+    /** What the hook did, a line each, bounded. */
+    hookLog: join(root, "hook.log"),
+  } as const;
+}
+export type StatePaths = ReturnType<typeof statePaths>;
+
+/** Names below one guest's folder. */
+export function guestPaths(dir: string) {
+  return {
+    dir,
+    /** The guest's /boot. The guest writes here: nothing in it is trusted. */
+    share: join(dir, "share"),
+    /** What the domain names as kernel and initrd. Fresh files at every start; libvirt lends them to QEMU's user. */
+    run: join(dir, "run"),
+    runKernel: join(dir, "run", "vmlinuz"),
+    runInitrd: join(dir, "run", "initrd.img"),
+    /** Root-only copies of kernel and initrd, a folder for each pair, named by the pair's id. In no domain's XML. */
+    pairs: join(dir, "pairs"),
+    /** What the guest said of this boot attempt: the file behind the report port. */
+    report: join(dir, "report"),
+    /** The reports of earlier attempts, numbered from 1, newest first. */
+    oldReport: (n: number) => join(dir, `report.${n}`),
+    /** Boot attempts, a line per event, append only. */
+    boots: join(dir, "boots.jsonl"),
+    /** The older half of the events, when boots.jsonl had grown long. */
+    oldBoots: join(dir, "boots.1.jsonl"),
+    /** What a person wants of this guest: pin, tries. */
+    policy: join(dir, "policy.json"),
+    /** Left by the hook's *restore* phase for the *prepare* that follows at once. */
+    restoring: join(dir, "restoring"),
+    disk: join(dir, "disk.qcow2"),
+    serialLog: join(dir, "serial.log"),
+    ssh: join(dir, "ssh"),
+    sshKey: join(dir, "ssh", "id_ed25519"),
+    knownHosts: join(dir, "ssh", "known_hosts"),
+    /** What create did, kept for `logs --create`. */
+    createLog: join(dir, "create.log"),
+    /** Held (flock) while a person's command or the reconciler changes the guest. */
+    lock: join(dir, "lock"),
+  } as const;
+}
+export type GuestPaths = ReturnType<typeof guestPaths>;
+
+/** The paths of the guest whose domain has this UUID. */
+export function guestPathsOf(uuid: string, root: string = STATE_ROOT): GuestPaths {
+  if (!UUID_PATTERN.test(uuid)) throw new Error(`not a UUID: ${JSON.stringify(uuid)}`);
+  return guestPaths(join(root, "guests", uuid));
+}
+
+/** Canonical lower-case UUID text, as libvirt prints it. */
+export const UUID_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** libvirt's folder for hooks that live beside others' (libvirt >= 6.5). */
+export const HOOK_FILE = "/etc/libvirt/hooks/qemu.d/bootshare";
+/** The hook's program, a real file that only root writes, apart from any checkout. */
+export const HOOK_PROGRAM_DIR = "/usr/local/lib/bootshare";
+export const HOOK_PROGRAM = join(HOOK_PROGRAM_DIR, "hook.mjs");
+
+/** A file that is shipped beside the program: dist/NAME when built, the sources otherwise. */
+export function shippedFile(name: string): string {
+  const here = fileURLToPath(new URL(".", import.meta.url));
+  return here.endsWith("/src/") ? join(here, "..", name) : join(here, name);
+}

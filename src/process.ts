@@ -1,0 +1,142 @@
+/**
+ * The one place that starts other programs. Always an argument vector, never a shell; always `LC_ALL=C`, so that
+ * messages can be compared; output is bounded.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { execa } from "execa";
+import { EXIT, UserError } from "./errors.ts";
+
+export interface RunOptions {
+  /** Written to the program's standard input, which is then closed. Empty by default. */
+  input?: string;
+  /** Milliseconds after which the program is ended (SIGTERM, then SIGKILL 5 s later). */
+  timeoutMs?: number;
+  /** Added to the environment. */
+  env?: Readonly<Record<string, string>>;
+  cwd?: string;
+  /** Ends the program when aborted. */
+  signal?: AbortSignal;
+  /** Called with each line that it prints, both streams, as it comes. Not trusted. */
+  onLine?: (line: string) => void;
+}
+
+/** What came of a program that ran to its end, whatever its exit code. */
+export interface RunResult {
+  readonly command: string;
+  /** Exit code; -1 when it was ended by a signal or never ran. */
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+  /** The program is not there or may not be run. */
+  readonly missing: boolean;
+}
+
+/** Largest output kept of one stream, in bytes of text. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/**
+ * Runs a program to its end and returns what came of it. Never throws for an exit code, a signal, a missing program or
+ * a time-out: look at the result, or use {@link runOk}.
+ */
+export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const child = execa(file, [...args], {
+    reject: false,
+    input: options.input ?? "",
+    env: { LC_ALL: "C", ...options.env },
+    maxBuffer: MAX_OUTPUT,
+    forceKillAfterDelay: 5000,
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    all: true,
+  });
+  if (options.onLine !== undefined) {
+    for await (const line of child.iterable({ from: "all" })) options.onLine(line);
+  }
+  const result = await child;
+  return {
+    command: result.command,
+    exitCode: result.exitCode ?? -1,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    timedOut: result.timedOut,
+    missing: result.exitCode === undefined && (result.code === "ENOENT" || result.code === "EACCES"),
+  };
+}
+
+/**
+ * Runs a program that is expected to succeed and returns its standard output.
+ *
+ * @throws {UserError} `PROGRAM_MISSING`, `PROGRAM_TIMEOUT` or `PROGRAM_FAILED`, with the end of what it printed
+ */
+export async function runOk(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const result = await run(file, args, options);
+  if (result.missing) throw missingProgram(file);
+  if (result.timedOut) {
+    throw new UserError("PROGRAM_TIMEOUT", `${file} did not finish within ${(options.timeoutMs ?? 0) / 1000} s.`, {
+      exitCode: EXIT.timeout,
+      detail: tail(result.stderr || result.stdout),
+    });
+  }
+  if (result.exitCode !== 0) {
+    throw new UserError("PROGRAM_FAILED", `${file} failed with exit code ${result.exitCode}.`, {
+      detail: tail(result.stderr || result.stdout),
+    });
+  }
+  return result.stdout;
+}
+
+/** The error for a program that this machine does not have. */
+export function missingProgram(file: string): UserError {
+  return new UserError("PROGRAM_MISSING", `The program ${file} is not installed.`, {
+    exitCode: EXIT.unusable,
+    hint: "docs/requirements.md names the Debian package of each program that bootshare runs.",
+  });
+}
+
+function tail(text: string): string {
+  return text.trimEnd().split("\n").slice(-12).join("\n");
+}
+
+/**
+ * Runs a program on this terminal (console, ssh) and returns its exit code, 128 + N when signal N ended it.
+ * Interrupts from the terminal reach the program, not bootshare.
+ */
+export async function runInTerminal(file: string, args: readonly string[]): Promise<number> {
+  const ignore = (): void => {};
+  process.on("SIGINT", ignore);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      const child = spawn(file, [...args], { stdio: "inherit" });
+      child.on("error", () => reject(missingProgram(file)));
+      child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : signalNumber(signal))));
+    });
+  } finally {
+    process.off("SIGINT", ignore);
+  }
+}
+
+function signalNumber(signal: NodeJS.Signals): number {
+  const numbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGPIPE: 13, SIGTERM: 15 };
+  return numbers[signal] ?? 0;
+}
+
+/** Starts a program that outlives bootshare, in a session of its own, its output going to an open file. */
+export function startDetached(file: string, args: readonly string[], logFd: number): void {
+  const child = spawn(file, [...args], { detached: true, stdio: ["ignore", logFd, logFd], cwd: "/" });
+  child.on("error", () => {});
+  child.unref();
+}
+
+/**
+ * Takes an exclusive lock on an open file without waiting, through flock(1) of util-linux. The lock belongs to the open
+ * file, so it lives until `fd` is closed or this process ends, however it ends.
+ *
+ * @returns false when another process holds it
+ */
+export function tryLock(fd: number): boolean {
+  const result = spawnSync("flock", ["--nonblock", "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  if (result.error !== undefined) throw missingProgram("flock");
+  return result.status === 0;
+}

@@ -1,0 +1,38 @@
+/** Text that came from a guest, made harmless for a terminal, a log line, or a message. */
+
+/**
+ * Returns `text` with every control, format, surrogate, private and unassigned character, and every line and
+ * paragraph separator, written as an escape (`\n`, `\x1b`, `\u202e`), cut to `limit` characters.
+ *
+ * Use it for every string that a guest may have chosen (file names and link text of the share, report lines, serial
+ * output) before it reaches anything a person or a parser reads.
+ */
+export function printable(text: string, limit = 200): string {
+  let out = "";
+  for (const char of text) {
+    if (out.length >= limit) return `${out}…`;
+    out += /[\p{C}\p{Zl}\p{Zp}]|\\/u.test(char) ? escapeChar(char) : char;
+  }
+  return out;
+}
+
+function escapeChar(char: string): string {
+  if (char === "\n") return "\\n";
+  if (char === "\t") return "\\t";
+  if (char === "\r") return "\\r";
+  if (char === "\\") return "\\\\";
+  const code = char.codePointAt(0) ?? 0;
+  if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+  if (code < 0x10000) return `\\u${code.toString(16).padStart(4, "0")}`;
+  return `\\u{${code.toString(16)}}`;
+}
+
+/** The last `count` lines of a text, each made printable: what a failed step shows of its log. */
+export function lastLines(text: string, count = 12): string {
+  return text
+    .trimEnd()
+    .split("\n")
+    .slice(-count)
+    .map((line) => printable(line, 300))
+    .join("\n");
+}
