@@ -90,3 +90,11 @@ export function shippedFile(name: string): string {
   const here = fileURLToPath(new URL(".", import.meta.url));
   return here.endsWith("/src/") ? join(here, "..", name) : join(here, name);
 }
+
+/** Where libvirt keeps what QEMU printed, by the domain's name. */
+export function qemuLog(domainName: string): string {
+  return join("/var/log/libvirt/qemu", `${domainName}.log`);
+}
+
+/** The systemd unit of the service, as `bootshare service install` writes it. */
+export const SERVICE_UNIT = "/etc/systemd/system/bootshare.service";

@@ -39,7 +39,11 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
  * Runs a program to its end and returns what came of it. Never throws for an exit code, a signal, a missing program or
  * a time-out: look at the result, or use {@link runOk}.
  */
-export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+export async function run(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
   const child = execa(file, [...args], {
     reject: false,
     input: options.input ?? "",
@@ -70,14 +74,22 @@ export async function run(file: string, args: readonly string[], options: RunOpt
  *
  * @throws {UserError} `PROGRAM_MISSING`, `PROGRAM_TIMEOUT` or `PROGRAM_FAILED`, with the end of what it printed
  */
-export async function runOk(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+export async function runOk(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   const result = await run(file, args, options);
   if (result.missing) throw missingProgram(file);
   if (result.timedOut) {
-    throw new UserError("PROGRAM_TIMEOUT", `${file} did not finish within ${(options.timeoutMs ?? 0) / 1000} s.`, {
-      exitCode: EXIT.timeout,
-      detail: tail(result.stderr || result.stdout),
-    });
+    throw new UserError(
+      "PROGRAM_TIMEOUT",
+      `${file} did not finish within ${(options.timeoutMs ?? 0) / 1000} s.`,
+      {
+        exitCode: EXIT.timeout,
+        detail: tail(result.stderr || result.stdout),
+      },
+    );
   }
   if (result.exitCode !== 0) {
     throw new UserError("PROGRAM_FAILED", `${file} failed with exit code ${result.exitCode}.`, {
@@ -110,7 +122,9 @@ export async function runInTerminal(file: string, args: readonly string[]): Prom
     return await new Promise<number>((resolve, reject) => {
       const child = spawn(file, [...args], { stdio: "inherit" });
       child.on("error", () => reject(missingProgram(file)));
-      child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : signalNumber(signal))));
+      child.on("close", (code, signal) =>
+        resolve(code ?? 128 + (signal === null ? 0 : signalNumber(signal))),
+      );
     });
   } finally {
     process.off("SIGINT", ignore);
@@ -118,7 +132,13 @@ export async function runInTerminal(file: string, args: readonly string[]): Prom
 }
 
 function signalNumber(signal: NodeJS.Signals): number {
-  const numbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGPIPE: 13, SIGTERM: 15 };
+  const numbers: Partial<Record<NodeJS.Signals, number>> = {
+    SIGHUP: 1,
+    SIGINT: 2,
+    SIGKILL: 9,
+    SIGPIPE: 13,
+    SIGTERM: 15,
+  };
   return numbers[signal] ?? 0;
 }
 

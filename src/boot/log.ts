@@ -1,0 +1,77 @@
+/** Reading and appending a guest's boot events on disk. */
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { errnoOf } from "../errors.ts";
+import type { GuestPaths } from "../paths.ts";
+import { type BootEvent, eventLine, type NewEvent, parseEvents, stamp } from "./events.ts";
+import { type BootState, deriveState } from "./state.ts";
+
+/** Above this many bytes the log is cut at the next start: two files of this size are kept at most. */
+const CUT_AT_BYTES = 1024 * 1024;
+
+/**
+ * Appends events with one write and forces them to disk. A line is far below the size up to which Linux keeps appending
+ * writes of several processes apart. A torn last line, left by a crash, is closed first so that it spoils no other.
+ */
+export function appendEvents(paths: GuestPaths, events: readonly NewEvent[], now: Date = new Date()): void {
+  if (events.length === 0) return;
+  const fd = openSync(paths.boots, "a+", 0o600);
+  try {
+    const text = events.map((event) => eventLine(stamp(event, now))).join("");
+    writeSync(fd, endsTorn(fd) ? `\n${text}` : text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function endsTorn(fd: number): boolean {
+  const { size } = fstatSync(fd);
+  const last = Buffer.alloc(1);
+  return size > 0 && readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
+}
+
+/** All events that are kept, oldest first. A guest without a log has none. */
+export function readEvents(paths: GuestPaths): BootEvent[] {
+  return [paths.oldBoots, paths.boots].flatMap((file) => parseEvents(readIfThere(file)));
+}
+
+/** The state that the events come to. */
+export function readState(paths: GuestPaths): BootState {
+  return deriveState(readEvents(paths));
+}
+
+/**
+ * Cuts a log that has grown long: it becomes the old one, and the new one begins with what it came to. Only the hook
+ * calls this, in *prepare*, where libvirt lets one start of a domain run at a time. Somebody who appends at that very
+ * moment writes into the old file, which is still read.
+ */
+export function cutLog(paths: GuestPaths, now: Date = new Date()): void {
+  if (!existsSync(paths.boots) || statSync(paths.boots).size < CUT_AT_BYTES) return;
+  const state = readState(paths);
+  renameSync(paths.boots, paths.oldBoots);
+  appendEvents(
+    paths,
+    [{ e: "checkpoint", desired: state.desired, ...(state.good === undefined ? {} : { good: state.good }) }],
+    now,
+  );
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return "";
+    throw error;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What a look at a guest adds to its events: pure. Seeing the same thing again adds nothing, so anybody may look at any
+ * time, and what happened while nobody looked is found later.
+ */
+import type { EndReason, NewEvent } from "./events.ts";
+import type { BootReport } from "./report.ts";
+import type { Attempt, BootState } from "./state.ts";
+
+/** libvirt's state of a domain, in its own words (virDomainState and the reason that goes with it). */
+export interface DomainStatus {
+  readonly state: string;
+  readonly reason: string;
+  /** A managed save of it exists: the next start restores it. */
+  readonly saved: boolean;
+}
+
+/** The moment of a look: this host's boot id and its clock. */
+export interface Moment {
+  readonly hostBoot: string;
+  readonly now: Date;
+}
+
+/** Returns the events that the report and the domain's state tell and that the log does not hold yet. */
+export function observe(state: BootState, report: BootReport, domain: DomainStatus, moment: Moment): NewEvent[] {
+  const attempt = state.current;
+  if (attempt === undefined) return [];
+  const events: NewEvent[] = [];
+  if (attempt.up === undefined && report.up !== undefined) {
+    events.push({ e: "up", attempt: attempt.id, release: report.up });
+  }
+  if (attempt.good === undefined && report.good !== undefined) {
+    events.push({ e: "good", attempt: attempt.id, release: report.good });
+  }
+  if (attempt.ended === undefined && isOver(attempt, domain, moment)) {
+    events.push({ e: "end", attempt: attempt.id, how: howItEnded(report, domain, state.releaseReason) });
+  }
+  return events;
+}
+
+/** How long a start may take between the hook's *prepare* and a domain that libvirt shows as running, in milliseconds. */
+const STARTING_MS = 120_000;
+
+/**
+ * Whether an attempt is over. While libvirt is still starting a domain it shows it as shut off, so "shut off" counts
+ * only when the hook saw libvirt let go of it, or the host was rebooted, or it has been so for longer than a start takes.
+ */
+function isOver(attempt: Attempt, domain: DomainStatus, moment: Moment): boolean {
+  if (domain.state !== "shut off" || domain.reason === "saved" || domain.saved) return false;
+  if (attempt.released !== undefined || attempt.hostBoot !== moment.hostBoot) return true;
+  return moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared) > STARTING_MS;
+}
+
+/**
+ * How a boot ended. `virsh destroy` is believed before the guest's word, for it came last; the guest's word is believed
+ * before libvirt's "shutdown", which says the same for a reboot, a reset and a power-off, and before its "unknown",
+ * which is what is left when libvirtd was restarted.
+ *
+ * @param releaseReason what the hook's *release* phase was told (libvirt 10.5 and later); outlives libvirtd
+ */
+export function howItEnded(report: BootReport, domain: DomainStatus, releaseReason?: string): EndReason {
+  const reason = domain.reason === "unknown" && releaseReason !== undefined ? releaseReason : domain.reason;
+  if (reason === "destroyed") return "destroyed";
+  if (report.end === "reboot") return "reboot";
+  if (report.end === "poweroff" || report.end === "halt") return report.end;
+  if (reason === "crashed") return "crashed";
+  if (reason === "failed") return "failed";
+  if (reason === "shutdown") return "reset";
+  return "unknown";
+}

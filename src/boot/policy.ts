@@ -1,0 +1,41 @@
+/** What a person decided about a guest's boots, and what is so by default. */
+import { readFileSync } from "node:fs";
+import writeFileAtomic from "write-file-atomic";
+import { z } from "zod";
+import { errnoOf, UserError } from "../errors.ts";
+import type { GuestPaths } from "../paths.ts";
+
+const policySchema = z.object({
+  schema: z.literal(1),
+  /** Boot this kernel release while it can be booted. */
+  pin: z.string().optional(),
+});
+export type Policy = z.infer<typeof policySchema>;
+
+/** Reads a guest's policy; one without a file has the defaults. */
+export function readPolicy(paths: GuestPaths): Policy {
+  let text: string;
+  try {
+    text = readFileSync(paths.policy, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return { schema: 1 };
+    throw error;
+  }
+  try {
+    return policySchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new UserError(
+      "POLICY_UNREADABLE",
+      `The file ${paths.policy} is not a policy that this version understands.`,
+      {
+        hint: "Put it right, or remove it to have the defaults again.",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Writes a guest's policy: new file, fsync, rename. */
+export async function writePolicy(paths: GuestPaths, policy: Policy): Promise<void> {
+  await writeFileAtomic(paths.policy, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600 });
+}

@@ -1,0 +1,124 @@
+/**
+ * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's
+ * run/ and pairs/. Never calls libvirt and never waits.
+ */
+import { randomUUID } from "node:crypto";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { EXIT, messageOf, UserError } from "../errors.ts";
+import type { DebianArch } from "../kernel/arch.ts";
+import { type Catalogue, catalogue } from "../kernel/catalogue.ts";
+import type { GuestPaths } from "../paths.ts";
+import { readBootFolder } from "../share/folder.ts";
+import type { Pair, Source } from "./events.ts";
+import { appendEvents, cutLog, readState } from "./log.ts";
+import { readPolicy } from "./policy.ts";
+import { rotateReport } from "./report.ts";
+import { type Candidate, type Selection, select } from "./select.ts";
+import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
+
+export interface Prepared {
+  readonly pair: Pair;
+  readonly source: Source;
+  readonly why: string;
+  readonly skipped: readonly { readonly release: string; readonly reason: string }[];
+}
+
+/** What is in a guest's share and in which order it would be tried: what `kernels` shows and what prepare acts on. */
+export function survey(
+  paths: GuestPaths,
+  arch: DebianArch,
+): { catalogue: Catalogue | undefined; selection: Selection } {
+  const state = readState(paths);
+  const { pin } = readPolicy(paths);
+  let found: Catalogue | undefined;
+  let shareProblem: string | undefined;
+  try {
+    found = catalogue(readBootFolder(paths.share), arch);
+  } catch (error) {
+    // An unreadable share must not keep the guest from its last good kernel.
+    shareProblem = `the share could not be read: ${messageOf(error)}`;
+  }
+  const selection = select({
+    catalogue: found,
+    pin,
+    good: state.good,
+    ...(shareProblem === undefined ? {} : { shareProblem }),
+  });
+  return { catalogue: found, selection };
+}
+
+/**
+ * Stages the best kernel for a start and records the boot attempt.
+ *
+ * @throws {UserError} `NOTHING_BOOTABLE` when the start must be refused; its sentence says what was tried
+ */
+export function prepareBoot(
+  paths: GuestPaths,
+  name: string,
+  arch: DebianArch,
+  now: Date = new Date(),
+): Prepared {
+  cutLog(paths, now);
+  const { selection } = survey(paths, arch);
+  const skipped = [...selection.skipped];
+  for (const candidate of selection.candidates) {
+    try {
+      const pair = candidate.source === "good" ? candidate.pair : storeCandidate(paths, candidate, arch);
+      stagePair(paths, pair);
+      return record(candidate, pair);
+    } catch (error) {
+      skipped.push({ release: candidate.release, reason: messageOf(error) });
+    }
+  }
+  const tried = skipped.map(({ release, reason }) => `${release}: ${reason}`).join(" | ");
+  const sentence = `Nothing in the /boot of guest ${name} can be booted${tried === "" ? ": it holds no kernel" : ` (${tried})`}.`;
+  appendEvents(paths, [{ e: "refused", reason: sentence }], now);
+  throw new UserError("NOTHING_BOOTABLE", sentence, {
+    exitCode: EXIT.conflict,
+    hint: `Look at it with 'bootshare kernels ${name}'; put a kernel and its initrd into ${paths.share}.`,
+  });
+
+  function record(candidate: Candidate, pair: Pair): Prepared {
+    const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
+    const good = readState(paths).good;
+    rotateReport(paths);
+    appendEvents(paths, [{ e: "prepare", attempt: randomUUID(), hostBoot: hostBootId(), ...prepared }], now);
+    prunePairs(paths, good === undefined ? [pair.id] : [pair.id, good.id]);
+    return prepared;
+  }
+}
+
+/** The boot id of this host: another one means that the host was rebooted. */
+export function hostBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
+/** How long a restore may take from its *restore* phase to its *prepare* phase, in milliseconds. libvirt waits for nothing between them. */
+const RESTORE_WINDOW_MS = 120_000;
+
+/** Notes, in the *restore* phase, that the *prepare* which this libvirtd calls next is not a boot. */
+export function noteRestore(paths: GuestPaths, libvirtPid: string, now: Date = new Date()): void {
+  writeFileSync(paths.restoring, JSON.stringify({ libvirtPid, at: now.getTime(), hostBoot: hostBootId() }), {
+    mode: 0o600,
+  });
+}
+
+/** Takes the note away, and says whether it was there and is to be believed. */
+export function takeRestoreNote(paths: GuestPaths, libvirtPid: string, now: Date = new Date()): boolean {
+  let note: unknown;
+  try {
+    note = JSON.parse(readFileSync(paths.restoring, "utf8"));
+  } catch {
+    return false;
+  } finally {
+    rmSync(paths.restoring, { force: true });
+  }
+  if (typeof note !== "object" || note === null) return false;
+  const {
+    libvirtPid: pid,
+    at,
+    hostBoot,
+  } = note as { libvirtPid?: unknown; at?: unknown; hostBoot?: unknown };
+  const age = typeof at === "number" ? now.getTime() - at : Number.NaN;
+  return pid === libvirtPid && hostBoot === hostBootId() && age >= 0 && age < RESTORE_WINDOW_MS;
+}

@@ -1,0 +1,66 @@
+/** The command line program: finds the command, runs it, and prints the error where there is one. */
+import { Command as Program } from "commander";
+import pc from "picocolors";
+import type { Command } from "./commands/command.ts";
+import { COMMANDS } from "./commands/index.ts";
+import { EXIT, UserError } from "./errors.ts";
+import { VERSION } from "./version.ts";
+
+function build(): Program {
+  const program = new Program("bootshare")
+    .exitOverride()
+    .description("Debian virtual machines that boot the kernel their own apt installed.")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpCommand("help [command]", "show help for a command")
+    .enablePositionalOptions()
+    .showHelpAfterError("('bootshare --help' shows all commands)")
+    .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 machine lacks something,\n6 time is up, 70 error in bootshare. Manual pages: docs/ of the source.");
+  for (const command of COMMANDS) add(program, command);
+  return program;
+}
+
+function add(parent: Program, command: Command): void {
+  const made = parent.command(command.name).summary(command.summary).description(command.about ?? command.summary);
+  for (const [name, text] of command.arguments ?? []) made.argument(name, text);
+  for (const { flags, text } of command.options ?? []) made.option(flags, text);
+  if (command.examples !== undefined) {
+    const lines = command.examples.map(([line, text]) => `  ${line}\n      ${text}`);
+    made.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+  }
+  for (const sub of command.subcommands ?? []) add(made, sub);
+  const { run } = command;
+  if (run === undefined) return;
+  if (command.passThrough === true) made.passThroughOptions();
+  made.action(async () => {
+    process.exitCode = (await run(made.args, made.opts())) ?? EXIT.ok;
+  });
+}
+
+/** Prints an error as the person at the terminal should see it, and returns the exit code. */
+function report(error: unknown): number {
+  const out = (line: string): void => {
+    process.stderr.write(`${line}\n`);
+  };
+  if (error instanceof UserError) {
+    out(`${pc.red("Error:")} ${error.message} ${pc.dim(`[${error.code}]`)}`);
+    if (error.detail !== undefined && error.detail !== "") {
+      for (const line of error.detail.split("\n")) out(`  | ${line}`);
+    }
+    if (error.hint !== undefined) out(`What to do: ${error.hint}`);
+    return error.exitCode;
+  }
+  out(`${pc.red("This is an error in bootshare")} ${VERSION}, not yours. Please report it with the lines below.`);
+  out(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return EXIT.bug;
+}
+
+try {
+  await build().parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof Error && "code" in error && String(error.code).startsWith("commander.")) {
+    const asked = ["commander.help", "commander.helpDisplayed", "commander.version"].includes(String(error.code));
+    process.exitCode = asked ? EXIT.ok : EXIT.usage;
+  } else {
+    process.exitCode = report(error);
+  }
+}

@@ -1,0 +1,143 @@
+import { Listr, PRESET_TIMER } from "listr2";
+import { z } from "zod";
+import { EXIT, UserError } from "../errors.ts";
+import { Creation } from "../guest/create.ts";
+import { parseSize } from "../guest/size.ts";
+import type { Network } from "../libvirt/domain-create.ts";
+import { ACCEL_CHOICES } from "../machine/accel.ts";
+import { suiteNames } from "../provision/suites.ts";
+import { printable } from "../text.ts";
+import { defineCommand } from "./command.ts";
+import { printLines } from "./output.ts";
+import { serviceForStart, timeoutOption, timeoutSchema } from "./shared.ts";
+
+/** The first boot of an emulated guest on a busy machine takes minutes. */
+const BOOT_TIMEOUT_S = 900;
+
+export const create = defineCommand({
+  name: "create",
+  summary: "make a Debian guest and boot it",
+  about: "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. A step that fails takes away everything that was made.",
+  arguments: [["<name>", "name of the new guest"]],
+  options: [
+    { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },
+    { flags: "--arch <arch>", text: "architecture (default, and for now only: this host's)" },
+    { flags: "--memory <size>", text: "memory (default 2G)" },
+    { flags: "--cpus <count>", text: "virtual CPUs (default 2)" },
+    { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
+    { flags: "--share <how>", text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where this host has it)" },
+    { flags: "--accel <accel>", text: "auto, kvm, tcg (default auto: what a short trial shows to work)" },
+    { flags: "--network <network>", text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host)" },
+    { flags: "--kernel <package>", text: "kernel package (default: Debian's for the architecture)" },
+    { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },
+    { flags: "--security-mirror <url>", text: "Debian security archive (default: the one that this host's apt uses)" },
+    { flags: "--no-security", text: "do without the security archive" },
+    { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
+    { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
+    timeoutOption(BOOT_TIMEOUT_S, "give up on the first boot"),
+  ],
+  examples: [
+    ["bootshare create worker1", "a Debian 13 guest"],
+    ["bootshare create old --suite bookworm --share 9p --memory 4G", "a Debian 12 guest, /boot by 9p"],
+    ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
+  ],
+  schema: z.object({
+    suite: z.string().default("trixie"),
+    arch: z.string().optional(),
+    memory: z.string().default("2G"),
+    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).default(2),
+    disk: z.string().default("16G"),
+    share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).default("auto"),
+    accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).default("auto"),
+    network: z.string().default("user"),
+    kernel: z.string().optional(),
+    mirror: z.string().optional(),
+    securityMirror: z.string().optional(),
+    security: z.boolean().default(true),
+    sshKey: z.string().optional(),
+    keep: z.boolean().default(false),
+    timeout: timeoutSchema(BOOT_TIMEOUT_S),
+  }),
+  action: async ([name = ""], options) => {
+    const creation = new Creation({
+      name,
+      suite: options.suite,
+      arch: options.arch,
+      memoryBytes: parseSize(options.memory, "--memory", "M"),
+      cpus: options.cpus,
+      diskBytes: parseSize(options.disk, "--disk", "G"),
+      share: options.share,
+      accel: options.accel,
+      network: networkOf(options.network),
+      kernelPackage: options.kernel,
+      mirror: options.mirror,
+      securityMirror: options.securityMirror,
+      security: options.security,
+      sshKeyFile: options.sshKey,
+      keep: options.keep,
+      bootTimeoutMs: options.timeout * 1000,
+    });
+    const stop = new AbortController();
+    const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
+    try {
+      await runSteps(creation, stop.signal);
+    } catch (error) {
+      const failure = stop.signal.aborted ? stop.signal.reason : error;
+      if (options.keep) printLines(["Kept, because of --keep:", ...creation.leftovers().map((one) => `  ${one}`)]);
+      else for (const left of await creation.rollBack()) process.stderr.write(`Could not be removed: ${printable(left)}\n`);
+      throw failure;
+    } finally {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    }
+    printLines([
+      `${name} is up. Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
+    ]);
+    return undefined;
+  },
+});
+
+/** Runs the steps, each shown with its time as it goes. */
+async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {
+  const terminal = process.stdout.isTTY === true;
+  const list = new Listr(
+    creation.steps().map((step) => ({
+      title: step.title,
+      task: async (_context: unknown, task: { title: string; output: string }) => {
+        signal.throwIfAborted();
+        const said = await step.run((line) => {
+          // Only a terminal has a place for a line that is overwritten by the next one.
+          if (terminal) task.output = printable(line, 100);
+        }, signal);
+        if (step.title === "Check this machine") await serviceForStart();
+        if (said !== undefined) task.title = `${step.title}: ${printable(said)}`;
+      },
+    })),
+    {
+      renderer: terminal ? "default" : "simple",
+      // listr2 would end the process at once on Ctrl-C; ours takes back what was made.
+      registerSignalListeners: false,
+      rendererOptions: { timer: PRESET_TIMER, showErrorMessage: false, collapseErrors: false },
+      fallbackRendererOptions: { timer: PRESET_TIMER },
+    },
+  );
+  await list.run();
+}
+
+function interrupted(name: string, signal: string): UserError {
+  return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, { exitCode: EXIT.failed });
+}
+
+function networkOf(text: string): Network {
+  if (text === "user") return { kind: "user" };
+  const [kind, name] = text.split("=", 2);
+  if ((kind === "network" || kind === "bridge") && name !== undefined && /^[A-Za-z0-9][\w.-]*$/.test(name)) {
+    return { kind, name };
+  }
+  throw new UserError("USAGE", `--network: ${printable(text)} is not understood.`, {
+    exitCode: EXIT.usage,
+    hint: "Write user, network=NAME (a network of libvirt's) or bridge=NAME (a bridge of this host).",
+  });
+}

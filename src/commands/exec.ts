@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { EXIT, UserError } from "../errors.ts";
+import { findGuest } from "../guest/inventory.ts";
+import { sshArguments, sshEndpoint } from "../guest/ssh.ts";
+import { runInTerminal } from "../process.ts";
+import { defineCommand } from "./command.ts";
+
+/** What ssh(1) returns when the trouble is its own and not the command's. */
+const SSH_FAILED = 255;
+
+export const exec = defineCommand({
+  name: "exec",
+  summary: "run a program in a guest as root",
+  about: "Runs a program in a guest, as root, over ssh. Arguments arrive in the guest as they are given here: no shell takes them apart. Standard input, output and error are the program's own, and so is the exit code.",
+  arguments: [
+    ["<name>", "name or UUID of the guest"],
+    ["<command...>", "the program and its arguments, after '--'"],
+  ],
+  passThrough: true,
+  examples: [
+    ["bootshare exec worker1 -- uname -r", "the kernel that it runs"],
+    ["bootshare exec worker1 -- sh -c 'dpkg -l | wc -l'", "a pipe needs a shell, asked for by name"],
+  ],
+  schema: z.object({}),
+  action: async ([name = "", ...command]) => {
+    const guest = await findGuest(name);
+    const endpoint = await sshEndpoint(guest);
+    const code = await runInTerminal("ssh", sshArguments(guest, endpoint, command));
+    if (code !== SSH_FAILED) return code;
+    throw new UserError("SSH_FAILED", `The guest ${guest.name} could not be reached by ssh (or the program itself returned 255).`, {
+      exitCode: EXIT.failed,
+      hint: `It may still be booting: see 'bootshare status ${guest.name}'.`,
+    });
+  },
+});

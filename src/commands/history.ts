@@ -1,0 +1,84 @@
+import { z } from "zod";
+import type { Attempt } from "../boot/state.ts";
+import { findGuest, look } from "../guest/inventory.ts";
+import { printable } from "../text.ts";
+import { defineCommand, JSON_OPTION } from "./command.ts";
+import { duration, localTime, printJson, printLines, table } from "./output.ts";
+
+export const history = defineCommand({
+  name: "history",
+  summary: "boot attempts: which kernel, why it was chosen, what came of it",
+  about: "Boot attempts, oldest first: when each was asked for and by whom, which kernel it got and why, how long until the kernel reported and until the boot was good, and how it ended.",
+  arguments: [["<name>", "name or UUID of the guest"]],
+  options: [
+    { flags: "-n, --last <count>", text: "only the last so many attempts" },
+    { flags: "-v, --verbose", text: "why each kernel was chosen, and what was passed over" },
+    JSON_OPTION,
+  ],
+  schema: z.object({
+    last: z.coerce.number().int().positive().optional(),
+    verbose: z.boolean().default(false),
+    json: z.boolean().default(false),
+  }),
+  action: async ([name = ""], options) => {
+    const view = look(await findGuest(name));
+    const attempts = view.state.attempts.slice(options.last === undefined ? 0 : -options.last);
+    if (options.json) {
+      printJson(attempts.map(attemptDocument));
+      return undefined;
+    }
+    if (attempts.length === 0) {
+      printLines([`${view.name} has never been started.`]);
+      return undefined;
+    }
+    const rows = attempts.map((attempt) => [
+      localTime(attempt.asked),
+      attempt.askedBy,
+      printable(attempt.pair.release),
+      phase(attempt.asked, attempt.up),
+      phase(attempt.asked, attempt.good),
+      outcome(attempt),
+    ]);
+    const lines = table([["ASKED FOR", "BY", "KERNEL", "UP", "GOOD", "ENDED"], ...rows]);
+    if (!options.verbose) printLines(lines);
+    else {
+      printLines(lines.slice(0, 1));
+      attempts.forEach((attempt, i) => {
+        const skipped = attempt.skipped.map(({ release, reason }) => `    passed over ${printable(release)}: ${printable(reason, 500)}`);
+        printLines([lines[i + 1] ?? "", `    chosen for ${printable(attempt.why, 300)}`, ...skipped]);
+      });
+    }
+    return undefined;
+  },
+});
+
+function phase(from: string, to: string | undefined): string {
+  return to === undefined ? "-" : duration(from, to);
+}
+
+function outcome({ good, ended, how, prepared }: Attempt): string {
+  if (ended === undefined) return "-";
+  return `${how ?? "?"} after ${duration(good ?? prepared, ended)}`;
+}
+
+function attemptDocument(attempt: Attempt) {
+  const assessed = attempt.good !== undefined ? "good" : attempt.ended === undefined ? "indeterminate" : "bad";
+  return {
+    id: attempt.id,
+    asked: attempt.asked,
+    askedBy: attempt.askedBy,
+    prepared: attempt.prepared,
+    started: attempt.started ?? null,
+    up: attempt.up ?? null,
+    good: attempt.good ?? null,
+    ended: attempt.ended ?? null,
+    how: attempt.how ?? null,
+    assessment: assessed,
+    kernel: printable(attempt.pair.release),
+    pair: attempt.pair.id,
+    source: attempt.source,
+    why: printable(attempt.why, 300),
+    reported: attempt.reported === undefined ? null : printable(attempt.reported),
+    skipped: attempt.skipped.map(({ release, reason }) => ({ release: printable(release), reason: printable(reason, 500) })),
+  };
+}

@@ -1,0 +1,37 @@
+/** All commands, in the order in which the help shows them. */
+import type { Command } from "./command.ts";
+import { console_ } from "./console.ts";
+import { create } from "./create.ts";
+import { delete_ } from "./delete.ts";
+import { exec } from "./exec.ts";
+import { history } from "./history.ts";
+import { hook } from "./hook.ts";
+import { inspect } from "./inspect.ts";
+import { kernels } from "./kernels.ts";
+import { list } from "./list.ts";
+import { logs } from "./logs.ts";
+import { reboot } from "./reboot.ts";
+import { service } from "./service.ts";
+import { ssh } from "./ssh.ts";
+import { start } from "./start.ts";
+import { status } from "./status.ts";
+import { stop } from "./stop.ts";
+
+export const COMMANDS: readonly Command[] = [
+  create,
+  list,
+  status,
+  start,
+  stop,
+  reboot,
+  delete_,
+  kernels,
+  history,
+  logs,
+  console_,
+  ssh,
+  exec,
+  inspect,
+  hook,
+  service,
+];

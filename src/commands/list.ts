@@ -1,0 +1,61 @@
+import { z } from "zod";
+import { type GuestView, listGuests, look } from "../guest/inventory.ts";
+import { printable } from "../text.ts";
+import { defineCommand, JSON_OPTION } from "./command.ts";
+import { printJson, printLines, table } from "./output.ts";
+
+export const list = defineCommand({
+  name: "list",
+  summary: "all guests, with the kernel that each runs",
+  options: [JSON_OPTION],
+  examples: [["bootshare list --json | jq -r '.[].name'", "the names of all guests"]],
+  schema: z.object({ json: z.boolean().default(false) }),
+  action: async (_args, { json }) => {
+    const views = (await listGuests()).map((guest) => look(guest));
+    if (json) printJson(views.map(summaryOf));
+    else if (views.length === 0) printLines(["There are no guests. Make one with 'bootshare create NAME'."]);
+    else {
+      const rows = views.map((view) => {
+        const { name, state, kernel, boot } = summaryOf(view);
+        return [name, state, boot, kernel ?? "-"];
+      });
+      printLines(table([["NAME", "STATE", "BOOT", "KERNEL"], ...rows]));
+    }
+    return undefined;
+  },
+});
+
+/** How the present or last boot of a guest stands, in the words of systemd's Automatic Boot Assessment. */
+export type BootWord = "good" | "indeterminate" | "bad" | "failed" | "-";
+
+export interface GuestSummary {
+  readonly name: string;
+  readonly uuid: string;
+  /** libvirt's word for the domain's state. */
+  readonly state: string;
+  readonly desired: "on" | "off";
+  readonly boot: BootWord;
+  /** Kernel release of the running attempt; null while it is off. Printable. */
+  readonly kernel: string | null;
+}
+
+export function summaryOf(view: GuestView): GuestSummary {
+  const { current, desired } = view.state;
+  const off = view.status.state === "shut off";
+  return {
+    name: view.name,
+    uuid: view.uuid,
+    state: view.status.state,
+    desired,
+    boot: bootWord(view),
+    kernel: off || current === undefined ? null : printable(current.reported ?? current.pair.release),
+  };
+}
+
+export function bootWord(view: GuestView): BootWord {
+  const { current, failed } = view.state;
+  if (failed !== undefined) return "failed";
+  if (current === undefined) return "-";
+  if (current.good !== undefined) return "good";
+  return current.ended === undefined ? "indeterminate" : "bad";
+}

@@ -1,0 +1,72 @@
+import { existsSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
+import { z } from "zod";
+import { EXIT, UserError } from "../errors.ts";
+import { findGuest, type Guest } from "../guest/inventory.ts";
+import { qemuLog, statePaths } from "../paths.ts";
+import { run } from "../process.ts";
+import { printable } from "../text.ts";
+import { defineCommand, JSON_OPTION } from "./command.ts";
+import { printJson, printLines } from "./output.ts";
+
+const SOURCES = ["serial", "qemu", "report", "create", "hook", "service"] as const;
+type Source = (typeof SOURCES)[number];
+
+export const logs = defineCommand({
+  name: "logs",
+  summary: "what a guest's console, QEMU, the hook or the service wrote",
+  about: "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of the whole machine).",
+  arguments: [["<name>", "name or UUID of the guest"]],
+  options: [
+    { flags: "--source <source>", text: `one of ${SOURCES.join(", ")} (default serial)` },
+    { flags: "-n, --lines <count>", text: "how many lines (default 50)" },
+    { flags: "-f, --follow", text: "go on showing what is added, until Ctrl-C" },
+    JSON_OPTION,
+  ],
+  schema: z.object({
+    source: z.enum(SOURCES, { error: `one of ${SOURCES.join(", ")}` }).default("serial"),
+    lines: z.coerce.number({ error: "a number of lines" }).int().positive().default(50),
+    follow: z.boolean().default(false),
+    json: z.boolean().default(false),
+  }),
+  action: async ([name = ""], { source, lines, follow, json }) => {
+    const guest = await findGuest(name);
+    const file = fileOf(guest, source);
+    if (!existsSync(file)) {
+      throw new UserError("NO_LOG", `There is no ${source} log of ${guest.name} (${file}).`, { exitCode: EXIT.notFound });
+    }
+    const args = ["-n", String(lines), ...(follow ? ["-F"] : []), "--", file];
+    if (!follow) {
+      const text = (await run("tail", args)).stdout.split("\n").map(clean);
+      if (json) printJson({ name: guest.name, source, file, lines: text });
+      else printLines(text);
+      return undefined;
+    }
+    const stop = new AbortController();
+    process.once("SIGINT", () => stop.abort());
+    await run("tail", args, { signal: stop.signal, onLine: (line) => printLines([clean(line)]) });
+    return undefined;
+  },
+});
+
+/** Colours and cursor movements of a console are dropped; whatever else could act in a terminal is escaped. */
+function clean(line: string): string {
+  return printable(stripVTControlCharacters(line.replace(/\r+$/, "")), 2000);
+}
+
+function fileOf(guest: Guest, source: Source): string {
+  switch (source) {
+    case "serial":
+      return guest.paths.serialLog;
+    case "qemu":
+      return qemuLog(guest.name);
+    case "report":
+      return guest.paths.report;
+    case "create":
+      return guest.paths.createLog;
+    case "hook":
+      return statePaths().hookLog;
+    case "service":
+      return statePaths().serviceLog;
+  }
+}

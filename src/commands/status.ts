@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { survey } from "../boot/prepare.ts";
+import { definitionOf, findGuest, look } from "../guest/inventory.ts";
+import { serviceState } from "../serve/ensure.ts";
+import { printable } from "../text.ts";
+import { defineCommand, JSON_OPTION } from "./command.ts";
+import { nextOf } from "./kernels.ts";
+import { summaryOf } from "./list.ts";
+import { duration, localTime, printJson, printLines, table } from "./output.ts";
+
+export const status = defineCommand({
+  name: "status",
+  summary: "one guest: how its boot stands and what it boots next",
+  arguments: [["<name>", "name or UUID of the guest"]],
+  options: [JSON_OPTION],
+  schema: z.object({ json: z.boolean().default(false) }),
+  action: async ([name = ""], { json }) => {
+    const view = look(await findGuest(name));
+    const definition = await definitionOf(view);
+    const { selection } = survey(view.paths, definition.arch);
+    const next = nextOf(selection);
+    const service = serviceState();
+    const { current, failed, good } = view.state;
+    const document = {
+      ...summaryOf(view),
+      reason: view.status.reason,
+      saved: view.status.saved,
+      arch: definition.arch,
+      suite: definition.metadata?.suite ?? null,
+      share: definition.transport ?? null,
+      service,
+      attempt:
+        current === undefined
+          ? null
+          : {
+              id: current.id,
+              kernel: printable(current.pair.release),
+              source: current.source,
+              why: current.why,
+              asked: current.asked,
+              prepared: current.prepared,
+              up: current.up ?? null,
+              good: current.good ?? null,
+              ended: current.ended ?? null,
+              how: current.how ?? null,
+            },
+      lastGood: good === undefined ? null : printable(good.release),
+      next,
+      failed: failed === undefined ? null : { since: failed.since, why: printable(failed.why, 2000) },
+    };
+    if (json) {
+      printJson(document);
+      return undefined;
+    }
+    const now = new Date().toISOString();
+    const rows = [
+      ["Guest", `${view.name} (${view.uuid})`],
+      ["System", `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`],
+      ["State", `${document.state}${document.saved ? ", saved" : ""}; meant to be ${document.desired}`],
+    ];
+    if (current !== undefined) {
+      rows.push(["Kernel", `${printable(current.pair.release)}: ${current.why}`]);
+      rows.push(["Boot", bootLine(document.boot, current, now)]);
+    }
+    rows.push(["Last good", document.lastGood ?? "none yet"]);
+    rows.push(["Boots next", next === null ? "nothing can be booted: see 'bootshare kernels'" : `${next.release}: ${next.why}`]);
+    if (failed !== undefined) rows.push(["FAILED", `since ${localTime(failed.since)}: ${printable(failed.why, 2000)}`]);
+    if (service === "stopped") {
+      rows.push(["Note", "no bootshare service runs: a guest that reboots stays off until it does"]);
+    }
+    printLines(table(rows));
+    return undefined;
+  },
+});
+
+interface Times {
+  readonly asked: string;
+  readonly good?: string;
+  readonly ended?: string;
+  readonly how?: string;
+}
+
+function bootLine(word: string, { asked, good, ended, how }: Times, now: string): string {
+  if (ended !== undefined) return `${word}, ended by ${how ?? "?"} ${duration(ended, now)} ago`;
+  if (good !== undefined) return `good, ${duration(asked, good)} after it was asked for, ${duration(good, now)} ago`;
+  return `${word}, asked for ${duration(asked, now)} ago`;
+}

@@ -1,0 +1,426 @@
+/**
+ * Makes a guest: root disk, first /boot, folder, domain; starts it and waits until its boot is good. Every step that
+ * leaves something behind says how to take it away again, and a step that fails takes all of it away.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { appendFile, copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { appendEvents } from "../boot/log.ts";
+import { prunePairs } from "../boot/stage.ts";
+import { EXIT, messageOf, UserError } from "../errors.ts";
+import type { DebianArch } from "../kernel/arch.ts";
+import { domainXml, type Network } from "../libvirt/domain-create.ts";
+import { hookStatus } from "../libvirt/hook-install.ts";
+import { defineDomain, destroyDomain, domainStatuses, requireLibvirt, undefineDomain } from "../libvirt/virsh.ts";
+import type { AccelChoice } from "../machine/accel.ts";
+import { chooseAccel } from "../machine/choose.ts";
+import { findVirtiofsd, hostArch } from "../machine/host.ts";
+import { machineShape } from "../machine/shape.ts";
+import { type GuestPaths, guestPathsOf, statePaths } from "../paths.ts";
+import { runOk, tryLock } from "../process.ts";
+import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
+import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
+import { findSuite, kernelPackage } from "../provision/suites.ts";
+import { seedShare, type ShareTransport, transportOf } from "../share/transport.ts";
+import { lastLines, printable } from "../text.ts";
+import { findGuest, type GuestView } from "./inventory.ts";
+import { startGuest, waitForGood } from "./life.ts";
+import { qemuUser } from "./qemu-user.ts";
+
+export interface CreateOptions {
+  readonly name: string;
+  readonly suite: string;
+  readonly arch: string | undefined;
+  readonly memoryBytes: number;
+  readonly cpus: number;
+  readonly diskBytes: number;
+  readonly share: "auto" | "virtiofs" | "9p";
+  readonly accel: AccelChoice;
+  readonly network: Network;
+  readonly kernelPackage: string | undefined;
+  readonly mirror: string | undefined;
+  readonly securityMirror: string | undefined;
+  /** false: without the security suite. */
+  readonly security: boolean;
+  /** A file with public keys that may log in, beside bootshare's own. */
+  readonly sshKeyFile: string | undefined;
+  /** Leave what a failed step made where it is. */
+  readonly keep: boolean;
+  /** How long the first boot may take, in milliseconds. */
+  readonly bootTimeoutMs: number;
+}
+
+/** What the choices came to, for whoever watches. */
+export interface CreatePlan {
+  readonly uuid: string;
+  readonly name: string;
+  readonly suite: string;
+  readonly arch: DebianArch;
+  readonly accel: "kvm" | "tcg";
+  readonly accelReason: string;
+  readonly transport: ShareTransport;
+  readonly transportReason: string;
+  readonly mac: string;
+}
+
+/** A step of a creation, run in order. */
+export interface CreateStep {
+  readonly title: string;
+  /** @param say shows a line of what is going on; not trusted */
+  readonly run: (say: (line: string) => void, signal: AbortSignal) => Promise<string | undefined>;
+}
+
+/** The longest name: the domain's socket and log files carry it. */
+const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** Free space that making a root disk needs beside the disk itself, in bytes. */
+const SPACE_BYTES = 4 * 2 ** 30;
+
+/** A creation under way: its steps, and how to take everything back. */
+export class Creation {
+  readonly #options: CreateOptions;
+  readonly #undo: { what: string; run: () => Promise<void> }[] = [];
+  readonly #uuid = randomUUID();
+  readonly #paths: GuestPaths;
+  readonly #work: string;
+  #plan: CreatePlan | undefined;
+  #provisioned: Provisioned | undefined;
+  #made: GuestView | undefined;
+
+  constructor(options: CreateOptions) {
+    this.#options = options;
+    this.#paths = guestPathsOf(this.#uuid);
+    this.#work = join(statePaths().work, this.#uuid);
+  }
+
+  /** The log of everything that the steps' programs printed: in the work folder first, in the guest's folder at the end. */
+  get logFile(): string {
+    return join(this.#work, "create.log");
+  }
+
+  get made(): GuestView | undefined {
+    return this.#made;
+  }
+
+  steps(): CreateStep[] {
+    return [
+      { title: "Check this machine", run: async () => await this.#check() },
+      { title: "Install Debian", run: async (say, signal) => await this.#install(say, signal) },
+      { title: "Set up folder, keys and /boot", run: async () => await this.#setUp() },
+      { title: "Define the domain", run: async () => await this.#define() },
+      { title: "Boot it", run: async (say, signal) => await this.#boot(say, signal) },
+      { title: "Tidy up", run: async () => await this.#tidy() },
+    ];
+  }
+
+  /** Takes back what the steps made, last first; says what could not be taken back. */
+  async rollBack(): Promise<string[]> {
+    const left: string[] = [];
+    for (const { what, run } of this.#undo.reverse()) {
+      try {
+        await run();
+      } catch (error) {
+        left.push(`${what}: ${messageOf(error)}`);
+      }
+    }
+    return left;
+  }
+
+  /** Where a failed creation left things, for --keep. */
+  leftovers(): string[] {
+    return [this.#work, this.#paths.dir].filter((folder) => existsSync(folder));
+  }
+
+  #planned(): CreatePlan {
+    if (this.#plan === undefined) throw new Error("the machine has not been checked");
+    return this.#plan;
+  }
+
+  async #check(): Promise<string> {
+    const { name, sshKeyFile } = this.#options;
+    if (!NAME_PATTERN.test(name)) {
+      throw new UserError("NAME_INVALID", `${printable(name)} cannot be the name of a guest.`, {
+        exitCode: EXIT.usage,
+        hint: "Letters, digits, dots, hyphens and underscores, at most 63, beginning with a letter or a digit.",
+      });
+    }
+    const suite = findSuite(this.#options.suite);
+    const arch = nativeArch(this.#options.arch);
+    const { transport, reason: transportReason } = chooseTransport(this.#options.share);
+    kernelPackage(suite, arch, transport.name, this.#options.kernelPackage);
+    if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
+    await requireLibvirt();
+    this.#reserve();
+    await requireFreeName(name);
+    await requireHook();
+    await requireSpace();
+    const choice = await chooseAccel(this.#options.accel, arch);
+    this.#plan = {
+      uuid: this.#uuid,
+      name,
+      suite: suite.name,
+      arch,
+      accel: choice.accel,
+      accelReason: choice.reason,
+      transport,
+      transportReason,
+      mac: randomMac(),
+    };
+    return `${suite.name} on ${arch}, ${choice.accel}, /boot by ${transport.name}`;
+  }
+
+  /** Makes the work folder, and clears away what killed creations left: their locks went with them. */
+  #reserve(): void {
+    const { root, guests, work } = statePaths();
+    for (const folder of [root, guests, work]) mkdirSync(folder, { recursive: true, mode: 0o711 });
+    clearAbandoned(work);
+    mkdirSync(this.#work, { mode: 0o711 });
+    this.#undo.push({ what: this.#work, run: async () => await rm(this.#work, { recursive: true, force: true }) });
+    if (!tryLock(openSync(join(this.#work, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
+    const nameLock = openSync(join(work, `${this.#options.name}.lock`), "a", 0o600);
+    if (!tryLock(nameLock)) {
+      throw new UserError("NAME_TAKEN", `Another command is making a guest named ${this.#options.name} at this moment.`, {
+        exitCode: EXIT.conflict,
+      });
+    }
+  }
+
+  async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
+    const { diskBytes, mirror, securityMirror, security, sshKeyFile, name } = this.#options;
+    const plan = this.#planned();
+    const keyFile = join(this.#work, "id_ed25519");
+    await runOk("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", `bootshare ${name}`, "-f", keyFile]);
+    const ownKey = (await readFile(`${keyFile}.pub`, "utf8")).trim();
+    this.#provisioned = await provisionRootDisk(
+      {
+        work: join(this.#work, "root-disk"),
+        suite: plan.suite,
+        arch: plan.arch,
+        transport: plan.transport.name,
+        kernelPackage: this.#options.kernelPackage,
+        diskBytes,
+        hostname: hostNameFor(name),
+        mac: plan.mac,
+        shareFstabLine: plan.transport.fstabLine,
+        authorizedKeys: [ownKey, ...(sshKeyFile === undefined ? [] : await userKeys(sshKeyFile))],
+        mirror,
+        securityMirror,
+        security,
+      },
+      {
+        step: (step) => say(step === "bootstrap" ? "downloading and installing packages" : step),
+        line: (line) => {
+          say(line);
+          this.#logLine(line);
+        },
+      },
+      signal,
+    );
+    return `kernel ${this.#provisioned.kernelRelease}`;
+  }
+
+  #pendingLog: Promise<void> = Promise.resolve();
+
+  #logLine(line: string): void {
+    this.#pendingLog = this.#pendingLog.then(async () => await appendFile(this.logFile, `${printable(line, 4000)}\n`, { mode: 0o600 }));
+  }
+
+  async #setUp(): Promise<undefined> {
+    const made = this.#provisioned;
+    if (made === undefined) throw new Error("there is no root disk");
+    const { transport } = this.#planned();
+    const paths = this.#paths;
+    const qemu = await qemuUser();
+    mkdirSync(paths.dir, { mode: 0o710 });
+    this.#undo.push({ what: paths.dir, run: async () => await rm(paths.dir, { recursive: true, force: true }) });
+    for (const folder of [paths.run, paths.share]) mkdirSync(folder, { mode: 0o710 });
+    for (const folder of [paths.pairs, paths.ssh]) mkdirSync(folder, { mode: 0o700 });
+    for (const folder of [paths.dir, paths.run]) {
+      chownSync(folder, 0, qemu.gid);
+      chmodSync(folder, 0o710);
+    }
+    const names = readdirSync(made.bootDir, { withFileTypes: true });
+    await seedShare(
+      transport,
+      paths.share,
+      names
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => {
+          const from = join(made.bootDir, name);
+          return { from, name, mode: statSync(from).mode & 0o777 };
+        }),
+      names
+        .filter((entry) => entry.isSymbolicLink())
+        .map(({ name }) => ({ name, target: readlinkSync(join(made.bootDir, name)) })),
+      qemu,
+    );
+    await rename(made.diskPath, paths.disk);
+    await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
+    chmodSync(paths.sshKey, 0o600);
+    const hosts = made.hostPublicKeys.map((key) => `${this.#uuid} ${key}\n`).join("");
+    await writeFile(paths.knownHosts, hosts, { mode: 0o600 });
+    return undefined;
+  }
+
+  async #define(): Promise<undefined> {
+    const plan = this.#planned();
+    const made = this.#provisioned;
+    if (made === undefined) throw new Error("there is no root disk");
+    const { memoryBytes, cpus, network } = this.#options;
+    await requireFreeName(plan.name);
+    await defineDomain(
+      domainXml({
+        uuid: plan.uuid,
+        name: plan.name,
+        shape: machineShape(plan.arch, plan.accel),
+        suite: plan.suite,
+        memoryMiB: Math.round(memoryBytes / 2 ** 20),
+        cpus,
+        paths: this.#paths,
+        rootUuid: made.rootUuid,
+        mac: plan.mac,
+        network,
+        transport: plan.transport.name,
+      }),
+    );
+    this.#undo.push({ what: `domain ${plan.name}`, run: async () => await undefineDomain(plan.uuid) });
+    appendEvents(this.#paths, [{ e: "desired", state: "off", why: "it was made just now" }]);
+    return undefined;
+  }
+
+  async #boot(say: (line: string) => void, signal: AbortSignal): Promise<string> {
+    const guest = await findGuest(this.#uuid);
+    await startGuest(guest);
+    this.#undo.push({ what: "the running domain", run: async () => await destroyIfRunning(this.#uuid) });
+    try {
+      this.#made = await waitForGood(guest, this.#options.bootTimeoutMs, say, signal);
+    } catch (error) {
+      // Its serial log goes away with the guest: keep the end of it in what the person sees.
+      if (error instanceof UserError) throw withSerialLog(error, await serialTail(this.#paths));
+      throw error;
+    }
+    const kernel = this.#made.state.current?.reported ?? "?";
+    return `${kernel} is good`;
+  }
+
+  async #tidy(): Promise<undefined> {
+    const good = this.#made?.state.good;
+    if (good !== undefined) prunePairs(this.#paths, [good.id]);
+    await this.#pendingLog;
+    if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
+    await rm(this.#work, { recursive: true, force: true });
+    this.#undo.length = 0;
+    return undefined;
+  }
+}
+
+function nativeArch(asked: string | undefined): DebianArch {
+  const native = hostArch();
+  if (asked === undefined || asked === native) return native;
+  throw new UserError("ARCH_NOT_NATIVE", `This host is ${native}, and guests of another architecture (${printable(asked)}) cannot be made yet.`, {
+    exitCode: EXIT.usage,
+    hint: `Leave --arch out, or make the guest on a host of that architecture.`,
+  });
+}
+
+/**
+ * virtiofs where the host can serve it, else 9p mapped. Debian's kernels of every suite that bootshare makes guests of
+ * have virtiofs; what a cloud kernel needs is checked with the kernel's package.
+ */
+export function chooseTransport(
+  asked: "auto" | "virtiofs" | "9p",
+  virtiofsd: string | undefined = findVirtiofsd(),
+): { transport: ShareTransport; reason: string } {
+  if (asked === "9p") return { transport: transportOf("9p"), reason: "it was asked for" };
+  if (virtiofsd !== undefined) {
+    return { transport: transportOf("virtiofs"), reason: asked === "auto" ? `this host has ${virtiofsd}` : "it was asked for" };
+  }
+  if (asked === "auto") return { transport: transportOf("9p"), reason: "this host has no virtiofsd" };
+  throw new UserError("VIRTIOFSD_MISSING", "virtiofs was asked for, and this host has no virtiofsd.", {
+    exitCode: EXIT.unusable,
+    hint: "Install it (Debian 13: apt-get install virtiofsd; Debian 12: it is in qemu-system-common), or take --share 9p.",
+  });
+}
+
+async function requireFreeName(name: string): Promise<void> {
+  if (!(await domainStatuses()).some((domain) => domain.name === name)) return;
+  throw new UserError("NAME_TAKEN", `libvirt has a domain named ${name} already; nothing was changed.`, {
+    exitCode: EXIT.conflict,
+    hint: `Choose another name, or remove it with 'bootshare delete ${name}'.`,
+  });
+}
+
+async function requireHook(): Promise<void> {
+  const { usable, lines } = await hookStatus();
+  if (usable) return;
+  throw new UserError("HOOK_MISSING", "bootshare's libvirt hook is not in place, so no guest could be started.", {
+    exitCode: EXIT.unusable,
+    detail: lines.join("\n"),
+    hint: "Install it with 'bootshare hook install --restart'.",
+  });
+}
+
+async function requireSpace(): Promise<void> {
+  const { root } = statePaths();
+  const { bavail, bsize } = await statfs(root);
+  if (bavail * bsize >= SPACE_BYTES) return;
+  const free = Math.floor((bavail * bsize) / 2 ** 20);
+  throw new UserError("NO_SPACE", `There are only ${free} MiB free below ${root}; making a guest needs ${SPACE_BYTES / 2 ** 30} GiB.`, {
+    exitCode: EXIT.unusable,
+    hint: `Free some space, or mount a larger file system at ${root}.`,
+  });
+}
+
+async function userKeys(file: string): Promise<string[]> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new UserError("SSH_KEY_UNREADABLE", `The ssh key ${printable(file)} cannot be read: ${messageOf(error)}.`, {
+      exitCode: EXIT.usage,
+    });
+  }
+  const keys = text.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"));
+  for (const key of keys) checkPublicKey(key);
+  return keys;
+}
+
+/** A MAC address in the range that QEMU and libvirt use (52:54:00). */
+function randomMac(): string {
+  return ["52", "54", "00", ...[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+}
+
+function clearAbandoned(work: string): void {
+  for (const entry of readdirSync(work, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const lock = join(work, entry.name, "lock");
+    if (!existsSync(lock)) continue;
+    const fd = openSync(lock, "a", 0o600);
+    const abandoned = tryLock(fd);
+    closeSync(fd);
+    if (abandoned) rmSync(join(work, entry.name), { recursive: true, force: true });
+  }
+}
+
+async function destroyIfRunning(uuid: string): Promise<void> {
+  const domain = (await domainStatuses()).find((one) => one.uuid === uuid);
+  if (domain !== undefined && domain.state !== "shut off") await destroyDomain(uuid);
+}
+
+async function serialTail(paths: GuestPaths): Promise<string> {
+  try {
+    return lastLines(stripVTControlCharacters(await readFile(paths.serialLog, "latin1")));
+  } catch {
+    return "";
+  }
+}
+
+function withSerialLog(error: UserError, tail: string): UserError {
+  return new UserError(error.code, error.message, {
+    exitCode: error.exitCode,
+    detail: tail,
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
+}

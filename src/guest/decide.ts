@@ -1,0 +1,84 @@
+/**
+ * What is to be done about a guest: the reconcile table of docs/internals.md, a pure function. It is level-triggered:
+ * the same facts give the same answer, whoever asks, however often, and whatever was missed.
+ */
+import type { EndReason } from "../boot/events.ts";
+import type { DomainStatus, Moment } from "../boot/observe.ts";
+import { type BootState, everRan } from "../boot/state.ts";
+
+export type Action =
+  | { readonly do: "nothing"; readonly why: string }
+  /** Start it; an unclean start counts against the start limit. */
+  | { readonly do: "start"; readonly why: string; readonly unclean: boolean }
+  /** It is off because somebody wanted that: remember it. */
+  | { readonly do: "stay-off"; readonly why: string }
+  /** It keeps coming back down: stop trying until a person acts. */
+  | { readonly do: "give-up"; readonly why: string };
+
+/**
+ * The start limit: with more than this many unclean starts in this time, the guest is *failed*. An orderly reboot of a
+ * boot that was good is what the guest's own admin wanted, and does not count.
+ */
+export const START_LIMIT = { starts: 5, windowMs: 30 * 60_000 } as const;
+
+/**
+ * How long a wish for a reboot stands while the guest is still running, in milliseconds: longer, and a power-off is
+ * taken for what it is.
+ */
+const REBOOT_WISH_MS = 15 * 60_000;
+
+export interface Facts extends Moment {
+  readonly state: BootState;
+  readonly domain: DomainStatus;
+  /** The host is shutting down. */
+  readonly hostStopping: boolean;
+}
+
+/** Decides. Events that are known (`observe`) must be in `facts.state` already. */
+export function decide(facts: Facts): Action {
+  const { state, domain } = facts;
+  const attempt = state.current;
+  if (facts.hostStopping) return nothing("the host is shutting down");
+  if (domain.state !== "shut off") return nothing(`it is ${domain.state}`);
+  if (domain.reason === "saved" || domain.saved) return nothing("it is saved; a start restores it");
+  if (state.failed !== undefined) return nothing("it failed, and waits for a person");
+  if (state.desired === "off") return nothing("it is meant to be off");
+  if (state.pending?.what === "start") return start("a start was asked for", state.pending.by === "reconciler");
+  if (state.pending?.what === "reboot" && facts.now.getTime() - Date.parse(state.pending.t) < REBOOT_WISH_MS) {
+    return start("a reboot was asked for", false);
+  }
+  if (attempt === undefined) return start("it is meant to be on, and has never been started");
+  const rebooted = attempt.hostBoot !== facts.hostBoot;
+  if (attempt.ended === undefined) return nothing("libvirt is starting or stopping it");
+  if (!everRan(attempt) && !rebooted) {
+    // Whoever asked for a start that failed has seen the error; only the reconciler's own starts are tried again.
+    if (attempt.askedBy !== "reconciler") return { do: "stay-off", why: "its start failed" };
+    return start("its last start failed");
+  }
+  if (attempt.how === "destroyed") return { do: "stay-off", why: "it was destroyed" };
+  // A host that shuts down powers its guests off; what they were meant to be is on.
+  if (rebooted) return start("the host was rebooted", false);
+  if (attempt.how === "poweroff" || attempt.how === "halt") return { do: "stay-off", why: "it was powered off" };
+  if (attempt.how === "reboot") return start("it rebooted", attempt.good === undefined);
+  return start(ENDINGS[attempt.how ?? "unknown"]);
+
+  function nothing(why: string): Action {
+    return { do: "nothing", why };
+  }
+
+  function start(why: string, unclean = true): Action {
+    if (!unclean) return { do: "start", why, unclean };
+    const since = facts.now.getTime() - START_LIMIT.windowMs;
+    const recent = state.uncleanStarts.filter((t) => Date.parse(t) > since).length;
+    if (recent < START_LIMIT.starts) return { do: "start", why, unclean };
+    const minutes = START_LIMIT.windowMs / 60_000;
+    return { do: "give-up", why: `${why}, after ${recent} restarts in ${minutes} minutes` };
+  }
+}
+
+const ENDINGS: Record<Exclude<EndReason, "destroyed" | "poweroff" | "halt" | "reboot">, string> = {
+  reset: "it was reset without shutting down",
+  crashed: "QEMU crashed",
+  failed: "QEMU could not run it",
+  unknown: "it went away while libvirt was not looking",
+};

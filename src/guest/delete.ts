@@ -1,0 +1,46 @@
+/** Removing a guest: domain, disk, /boot, history. */
+import { existsSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { appendEvents } from "../boot/log.ts";
+import { EXIT, UserError } from "../errors.ts";
+import { destroyDomain, undefineDomain } from "../libvirt/virsh.ts";
+import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
+import { findGuest, type Guest } from "./inventory.ts";
+import { withGuestLock } from "./lock.ts";
+
+/**
+ * Deletes a guest and everything that belongs to it.
+ *
+ * @param force also when it is running: its power is cut
+ * @throws {UserError} `GUEST_RUNNING`
+ */
+export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
+  await withGuestLock(guest, 30_000, async () => {
+    const { status } = await findGuest(guest.uuid);
+    if (status.state !== "shut off") {
+      if (!force) {
+        throw new UserError("GUEST_RUNNING", `The guest ${guest.name} is ${status.state}; nothing was deleted.`, {
+          exitCode: EXIT.conflict,
+          hint: `Stop it first with 'bootshare stop ${guest.name}', or use --force.`,
+        });
+      }
+      appendEvents(guest.paths, [{ e: "asked", what: "stop", by: "person" }]);
+      await destroyDomain(guest.uuid);
+    }
+    await undefineDomain(guest.uuid);
+    await deleteFolder(guest.uuid);
+  });
+}
+
+/** Whether a folder of a guest is there that libvirt has no domain for (a deletion that was cut short, or `virsh undefine`). */
+export function isOrphan(nameOrUuid: string): boolean {
+  return UUID_PATTERN.test(nameOrUuid) && existsSync(guestPathsOf(nameOrUuid).dir);
+}
+
+/** Removes a guest's folder. Renamed first, so that half a folder is never taken for a guest. */
+export async function deleteFolder(uuid: string): Promise<void> {
+  const doomed = join(statePaths().guests, `.deleted-${uuid}`);
+  await rename(guestPathsOf(uuid).dir, doomed);
+  await rm(doomed, { recursive: true, force: true });
+}

@@ -1,0 +1,84 @@
+/** Which guests there are on this machine: libvirt's domains that have a folder of ours, found by UUID. */
+import { readdirSync } from "node:fs";
+import { appendEvents, readState } from "../boot/log.ts";
+import { type DomainStatus, type Moment, observe } from "../boot/observe.ts";
+import { hostBootId } from "../boot/prepare.ts";
+import { type BootReport, readReport } from "../boot/report.ts";
+import type { BootState } from "../boot/state.ts";
+import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
+import { type DomainEntry, domainStatuses, dumpXml } from "../libvirt/virsh.ts";
+import { type GuestPaths, guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
+import { printable } from "../text.ts";
+
+/** A guest and what libvirt says of its domain at this moment. */
+export interface Guest {
+  readonly uuid: string;
+  /** The domain's present name. */
+  readonly name: string;
+  readonly status: DomainStatus;
+  readonly paths: GuestPaths;
+}
+
+/** A guest with what its report and its events come to. */
+export interface GuestView extends Guest {
+  readonly report: BootReport;
+  readonly state: BootState;
+}
+
+/** All guests, by name. One call of virsh, however many there are. */
+export async function listGuests(): Promise<Guest[]> {
+  const folders = new Set(guestFolders());
+  const domains = (await domainStatuses()).filter((domain) => folders.has(domain.uuid));
+  return domains.map(guestOf).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** UUIDs of the folders of guests, whether or not libvirt knows a domain for them. */
+export function guestFolders(): string[] {
+  try {
+    return readdirSync(statePaths().guests).filter((name) => UUID_PATTERN.test(name));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/**
+ * Finds a guest by the name or the UUID of its domain.
+ *
+ * @throws {UserError} `GUEST_NOT_FOUND`, also for a domain of libvirt's that is no guest of ours
+ */
+export async function findGuest(nameOrUuid: string): Promise<Guest> {
+  const folders = new Set(guestFolders());
+  const domains = await domainStatuses();
+  const domain = domains.find((d) => d.name === nameOrUuid) ?? domains.find((d) => d.uuid === nameOrUuid);
+  if (domain !== undefined && folders.has(domain.uuid)) return guestOf(domain);
+  const sentence =
+    domain === undefined
+      ? `There is no guest named ${printable(nameOrUuid)}.`
+      : `The domain ${printable(nameOrUuid)} is no guest of bootshare's.`;
+  throw new UserError("GUEST_NOT_FOUND", sentence, { exitCode: EXIT.notFound, hint: "'bootshare list' shows all guests." });
+}
+
+function guestOf(domain: DomainEntry): Guest {
+  const { uuid, name, state, reason, saved } = domain;
+  return { uuid, name, status: { state, reason, saved }, paths: guestPathsOf(uuid) };
+}
+
+/** What the guest's definition says of it: architecture, suite, transport, network. */
+export async function definitionOf(guest: Guest): Promise<DomainFacts> {
+  return parseDomain(await dumpXml(guest.uuid, { inactive: true }));
+}
+
+/**
+ * Looks at a guest: reads its report and its events, and appends the events that the look tells of and that were not
+ * there yet. Anybody may look at any time.
+ */
+export function look(guest: Guest, moment: Moment = { hostBoot: hostBootId(), now: new Date() }): GuestView {
+  const before = readState(guest.paths);
+  const report = readReport(guest.paths);
+  const events = observe(before, report, guest.status, moment);
+  if (events.length === 0) return { ...guest, report, state: before };
+  appendEvents(guest.paths, events, moment.now);
+  return { ...guest, report, state: readState(guest.paths) };
+}

@@ -1,0 +1,93 @@
+/** Reaching a guest's ssh server, with bootshare's own key and the host key that was made for the guest. */
+import { createServer } from "node:net";
+import { EXIT, UserError } from "../errors.ts";
+import { domainAddresses, monitorCommand } from "../libvirt/virsh.ts";
+import { definitionOf, type Guest } from "./inventory.ts";
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Where the guest's ssh server can be reached from this host. With libvirt's user networking nothing can reach the
+ * guest as it comes, so QEMU is asked to forward a port of the loopback interface; the forward lives as long as QEMU.
+ *
+ * @throws {UserError} `GUEST_OFF`, `NO_ADDRESS`
+ */
+export async function sshEndpoint(guest: Guest): Promise<Endpoint> {
+  if (guest.status.state !== "running") {
+    throw new UserError("GUEST_OFF", `The guest ${guest.name} is ${guest.status.state}.`, {
+      exitCode: EXIT.conflict,
+      hint: `Start it with 'bootshare start ${guest.name}'.`,
+    });
+  }
+  const { network } = await definitionOf(guest);
+  if (network?.kind === "user") return { host: "127.0.0.1", port: await forwardedPort(guest) };
+  const [address] = await domainAddresses(guest.uuid);
+  if (address === undefined) {
+    throw new UserError("NO_ADDRESS", `No address of the guest ${guest.name} is known.`, {
+      hint: "It may still be booting: bootshare asks libvirt's DHCP leases and the guest's agent.",
+    });
+  }
+  return { host: address, port: 22 };
+}
+
+const FORWARD_TRIES = 5;
+
+async function forwardedPort(guest: Guest): Promise<number> {
+  const present = parseForward(await monitorCommand(guest.uuid, "info usernet"));
+  if (present !== undefined) return present;
+  for (let attempt = 0; attempt < FORWARD_TRIES; attempt++) {
+    const port = await freePort();
+    // QEMU says something only when it could not: the port may have been taken in the meantime.
+    const answer = await monitorCommand(guest.uuid, `hostfwd_add tcp:127.0.0.1:${port}-:22`);
+    if (answer.trim() === "") return port;
+  }
+  throw new UserError("NO_FORWARD", `QEMU could not forward a port to the ssh server of ${guest.name}.`);
+}
+
+/** Finds a forward to port 22 in what QEMU's `info usernet` prints: `TCP[HOST_FORWARD] FD HOST PORT GUEST PORT …`. */
+export function parseForward(usernet: string): number | undefined {
+  const match = /TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\s/.exec(usernet);
+  return match?.[1] === undefined ? undefined : Number(match[1]);
+}
+
+async function freePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => {
+        if (address !== null && typeof address === "object") resolve(address.port);
+        else reject(new Error("no port"));
+      });
+    });
+  });
+}
+
+/**
+ * Arguments for ssh(1).
+ *
+ * @param command the program and its arguments to run in the guest, or none for a login. ssh hands one string to the
+ *   login shell there, so each argument is quoted for it and arrives as it was given.
+ */
+export function sshArguments(guest: Guest, endpoint: Endpoint, command: readonly string[]): string[] {
+  return [
+    ...["-i", guest.paths.sshKey, "-p", String(endpoint.port), "-l", "root"],
+    ...["-o", "IdentitiesOnly=yes", "-o", `UserKnownHostsFile=${guest.paths.knownHosts}`],
+    ...["-o", `HostKeyAlias=${guest.uuid}`, "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"],
+    ...["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"],
+    // A configuration file of whoever calls must not change whom we talk to.
+    ...["-F", "/dev/null"],
+    ...(command.length === 0 ? [] : ["-o", "BatchMode=yes"]),
+    endpoint.host,
+    ...(command.length === 0 ? [] : ["--", command.map(quoteForShell).join(" ")]),
+  ];
+}
+
+/** Quotes one argument for a POSIX shell. */
+export function quoteForShell(argument: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+}

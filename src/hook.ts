@@ -1,0 +1,102 @@
+/**
+ * The libvirt hook, called by the guard in /etc/libvirt/hooks/qemu.d/ for domains of ours only:
+ *
+ *     hook.mjs OPERATION SUB-OPERATION LIBVIRTD-PID [REASON]      with the domain's XML on standard input
+ *
+ * It never calls libvirt (libvirt holds the domain's lock and waits for us), never waits, and prints nothing to standard
+ * output (in *restore*, libvirt takes that for a new definition). A failure matters in *prepare* alone, where it refuses
+ * the start: libvirt shows the line on standard error to whoever asked. https://libvirt.org/hooks.html
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { appendEvents } from "./boot/log.ts";
+import { noteRestore, prepareBoot, takeRestoreNote } from "./boot/prepare.ts";
+import { messageOf, UserError } from "./errors.ts";
+import { type DomainFacts, parseDomain } from "./libvirt/domain-parse.ts";
+import { type GuestPaths, guestPathsOf, statePaths } from "./paths.ts";
+import { printable } from "./text.ts";
+
+/** Above this many bytes the hook's log is put aside; two files of this size are kept at most. */
+const LOG_CAP_BYTES = 256 * 1024;
+/** libvirt's XML of a domain is some kilobytes. */
+const XML_CAP_BYTES = 4 * 1024 * 1024;
+
+const state = statePaths();
+
+function main(argv: readonly string[]): number {
+  process.umask(0o077);
+  const [operation = "", subOperation = "", libvirtPid = "", reason = "-"] = argv;
+  const phase = `${operation} ${subOperation}`;
+  try {
+    const xml = readFileSync(0);
+    if (xml.length > XML_CAP_BYTES) throw new UserError("XML_TOO_LARGE", "The domain's XML is larger than 4 MiB.");
+    const domain = parseDomain(xml.toString("utf8"));
+    if (domain.foreign) return 0;
+    return act(phase, domain, libvirtPid, reason);
+  } catch (error) {
+    log(phase, error instanceof UserError ? error.message : String(error instanceof Error ? error.stack : error));
+    if (operation !== "prepare") return 0;
+    const hint = error instanceof UserError && error.hint !== undefined ? ` ${error.hint}` : "";
+    process.stderr.write(`bootshare: ${messageOf(error)}${hint}\n`);
+    return 1;
+  }
+}
+
+function act(phase: string, domain: DomainFacts, libvirtPid: string, reason: string): number {
+  const paths = guestPathsOf(domain.uuid);
+  if (phase === "prepare begin") {
+    refuseStranger(domain, paths);
+    if (takeRestoreNote(paths, libvirtPid)) {
+      appendEvents(paths, [{ e: "restore" }]);
+      log(phase, `${domain.uuid} is being restored: it keeps its kernel`);
+      return 0;
+    }
+    const prepared = prepareBoot(paths, domain.name, domain.arch);
+    log(phase, `${domain.uuid} boots ${prepared.pair.release}: ${prepared.why}`);
+    return 0;
+  }
+  if (!existsSync(paths.dir)) return 0;
+  if (phase === "restore begin") noteRestore(paths, libvirtPid);
+  if (phase === "started begin") appendEvents(paths, [{ e: "started" }]);
+  if (phase === "release end") {
+    rmSync(paths.restoring, { force: true });
+    appendEvents(paths, [{ e: "released", ...(reason === "-" || reason === "" ? {} : { reason: printable(reason, 32) }) }]);
+    // The reconciler watches this folder: that is how it learns, without listening to libvirt, that there is work.
+    mkdirSync(state.released, { recursive: true, mode: 0o700 });
+    writeFileSync(join(state.released, domain.uuid), "");
+  }
+  log(phase, domain.uuid);
+  return 0;
+}
+
+/** A domain that carries our metadata and is not a guest of ours, or not this one. */
+function refuseStranger(domain: DomainFacts, paths: GuestPaths): void {
+  const owner = domain.metadata?.uuid;
+  if (owner !== undefined && owner !== domain.uuid) {
+    throw new UserError(
+      "METADATA_OF_ANOTHER",
+      `The domain ${printable(domain.name)} (${domain.uuid}) carries the bootshare metadata of the guest ${printable(owner)}: it was cloned behind bootshare's back, and shares that guest's /boot.`,
+      { hint: "Remove the bootshare element from its metadata with 'virsh edit', and give it a kernel of its own." },
+    );
+  }
+  if (!existsSync(paths.dir)) {
+    throw new UserError(
+      "GUEST_WITHOUT_FOLDER",
+      `The domain ${printable(domain.name)} (${domain.uuid}) carries bootshare's metadata, and ${paths.dir} does not exist.`,
+      { hint: "Restore that folder from a backup, or remove the bootshare element from its metadata with 'virsh edit'." },
+    );
+  }
+}
+
+function log(phase: string, text: string): void {
+  try {
+    if (existsSync(state.hookLog) && statSync(state.hookLog).size > LOG_CAP_BYTES) {
+      renameSync(state.hookLog, `${state.hookLog}.1`);
+    }
+    appendFileSync(state.hookLog, `${new Date().toISOString()} ${phase}: ${printable(text, 2000)}\n`, { mode: 0o600 });
+  } catch {
+    // A log that cannot be written must not keep a guest from starting.
+  }
+}
+
+process.exitCode = main(process.argv.slice(2));

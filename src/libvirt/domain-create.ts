@@ -1,0 +1,230 @@
+/**
+ * The definition of a new guest's domain. A pure function of the spec; golden files in test/golden/ show what comes out.
+ * Source: https://libvirt.org/formatdomain.html, held against libvirt 9.0.
+ */
+import { UserError } from "../errors.ts";
+import type { Cpu, MachineShape } from "../machine/shape.ts";
+import { METADATA_NAMESPACE, REPORT_PORT, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
+import { printable } from "../text.ts";
+import type { Transport } from "./domain-parse.ts";
+import { element, printXml, type XmlElement } from "./xml.ts";
+
+export type NetworkSpec =
+  /** QEMU's own network stack (slirp): no rights needed, nobody can reach the guest. */
+  | { readonly kind: "user" }
+  /** One of libvirt's networks. */
+  | { readonly kind: "network"; readonly name: string }
+  /** A bridge of the host. */
+  | { readonly kind: "bridge"; readonly name: string };
+
+/** What a guest's domain is made from. Paths are absolute, and of the host. */
+export interface DomainSpec {
+  readonly uuid: string;
+  readonly name: string;
+  readonly description?: string;
+  readonly shape: MachineShape;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  /** Files that the hook writes before each start. */
+  readonly kernel: string;
+  readonly initrd: string;
+  /** The root disk, a qcow2 image. */
+  readonly disk: string;
+  readonly serialLog: string;
+  /** The file behind the report port. */
+  readonly report: string;
+  /** The folder that is the guest's /boot. */
+  readonly share: string;
+  readonly transport: Transport;
+  /** UUID of the root file system. */
+  readonly rootUuid: string;
+  /** Further words of the kernel's command line. */
+  readonly cmdlineExtra?: readonly string[];
+  /** `52:54:00:…`, lower case. The guest finds its network interface by it. */
+  readonly mac: string;
+  readonly network: NetworkSpec;
+  /** Debian's code name of the release in the guest. */
+  readonly suite: string;
+  /** What the guest is for, where that is more than being a guest. */
+  readonly role?: string;
+}
+
+/**
+ * The domain's XML.
+ *
+ * @throws {UserError} `DOMAIN_SPEC_INVALID` for a value that libvirt or the guest's kernel would misread, `TEXT_NOT_XML`
+ */
+export function domainXml(spec: DomainSpec): string {
+  check(spec);
+  const { shape } = spec;
+  return printXml(
+    element(
+      "domain",
+      { type: shape.accel === "kvm" ? "kvm" : "qemu" },
+      element("name", {}, spec.name),
+      element("uuid", {}, spec.uuid),
+      spec.description === undefined ? undefined : element("description", {}, spec.description),
+      element("metadata", {}, metadata(spec)),
+      element("memory", { unit: "MiB" }, String(spec.memoryMiB)),
+      memoryBacking(spec.transport),
+      element("vcpu", {}, String(spec.cpus)),
+      element(
+        "os",
+        {},
+        element("type", { arch: shape.libvirtArch, machine: shape.machine }, "hvm"),
+        element("kernel", {}, spec.kernel),
+        element("initrd", {}, spec.initrd),
+        element("cmdline", {}, cmdline(spec)),
+      ),
+      shape.features.length === 0 ? undefined : element("features", {}, ...shape.features.map((name) => element(name))),
+      cpu(shape.cpu),
+      element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
+      // A reset in QEMU would start the old kernel again, which is still in its memory. So the machine goes, and the
+      // reconciler starts it with the kernel that the hook chooses then. The same for a crash: nothing is kept of it.
+      element("on_poweroff", {}, "destroy"),
+      element("on_reboot", {}, "destroy"),
+      element("on_crash", {}, "destroy"),
+      element("devices", {}, ...devices(spec)),
+    ),
+  );
+}
+
+/**
+ * The kernel's command line.
+ *
+ * - `root=UUID=` because interfaces and disks get new names when they move between buses; `ro` so that the initrd checks
+ *   the file system before systemd mounts it for writing.
+ * - One `console=`: the last one named is /dev/console, and there is only one.
+ * - `panic=10`: ten seconds after a panic the kernel resets the machine, which ends the domain, and the reconciler takes
+ *   over. initramfs-tools reads it too: it reboots where it would wait for a person in a shell.
+ * - No `quiet`: when a boot hangs, the serial log is all there is to see how far it came.
+ */
+export function cmdline(spec: Pick<DomainSpec, "rootUuid" | "shape" | "cmdlineExtra">): string {
+  const words = [`root=UUID=${spec.rootUuid}`, "ro", `console=${spec.shape.console}`, "panic=10"];
+  return [...words, ...(spec.cmdlineExtra ?? [])].join(" ");
+}
+
+/** Who the guest is. No paths: a member of the group libvirt may change this, and a hook that runs as root reads it. */
+function metadata({ uuid, transport, shape, suite, role }: DomainSpec): XmlElement {
+  return element(
+    "bootshare:guest",
+    { "xmlns:bootshare": METADATA_NAMESPACE, uuid, schema: "1" },
+    element("bootshare:transport", {}, transport),
+    element("bootshare:arch", {}, shape.arch),
+    element("bootshare:suite", {}, suite),
+    role === undefined ? undefined : element("bootshare:role", {}, role),
+  );
+}
+
+/** virtiofsd is another process and works on the guest's memory: it must be shareable. */
+function memoryBacking(transport: Transport): XmlElement | undefined {
+  if (transport !== "virtiofs") return undefined;
+  return element(
+    "memoryBacking",
+    {},
+    element("source", { type: "memfd" }),
+    element("access", { mode: "shared" }),
+  );
+}
+
+function cpu(wanted: Cpu): XmlElement {
+  switch (wanted.mode) {
+    case "host-passthrough":
+      return element("cpu", { mode: "host-passthrough" });
+    case "maximum": {
+      const features = (wanted.disable ?? []).map((name) => element("feature", { policy: "disable", name }));
+      return element("cpu", { mode: "maximum" }, ...features);
+    }
+    case "custom":
+      return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));
+  }
+}
+
+function devices(spec: DomainSpec): XmlElement[] {
+  return [
+    element("emulator", {}, spec.shape.emulator),
+    element(
+      "disk",
+      { type: "file", device: "disk" },
+      // The cache mode is left to QEMU: its default (writeback) honours the guest's flushes and works on every file
+      // system. Blocks that the guest's fstrim discards, or fills with zeroes, are given back to the host.
+      element("driver", { name: "qemu", type: "qcow2", discard: "unmap", detect_zeroes: "unmap" }),
+      element("source", { file: spec.disk }),
+      element("target", { dev: "vda", bus: "virtio" }),
+    ),
+    element("controller", { type: "usb", model: "none" }),
+    filesystem(spec),
+    networkInterface(spec),
+    element(
+      "serial",
+      { type: "pty" },
+      // Written by virtlogd, which keeps it from growing without end.
+      element("log", { file: spec.serialLog, append: "on" }),
+      element("target", { port: "0" }),
+    ),
+    element("console", { type: "pty" }, element("target", { type: "serial", port: "0" })),
+    // A file, because a pty that nobody reads can block the writer in the guest.
+    element(
+      "channel",
+      { type: "file" },
+      element("source", { path: spec.report, append: "on" }),
+      element("target", { type: "virtio", name: REPORT_PORT }),
+    ),
+    element("channel", { type: "unix" }, element("target", { type: "virtio", name: "org.qemu.guest_agent.0" })),
+    // Memory that the guest has freed goes back to the host by itself; nobody inflates the balloon.
+    element("memballoon", { model: "virtio", freePageReporting: "on" }),
+    element("rng", { model: "virtio" }, element("backend", { model: "random" }, "/dev/urandom")),
+  ];
+}
+
+/**
+ * 9p in mapped mode, because with accessmode none dpkg fails (Debian bug 864718): owners and modes are in extended
+ * attributes, and links are plain files. virtiofs has only passthrough; libvirt finds virtiofsd by itself.
+ */
+function filesystem({ transport, share }: DomainSpec): XmlElement {
+  const places = [element("source", { dir: share }), element("target", { dir: SHARE_TAG })];
+  return transport === "9p"
+    ? element("filesystem", { type: "mount", accessmode: "mapped" }, ...places)
+    : element(
+        "filesystem",
+        { type: "mount", accessmode: "passthrough" },
+        element("driver", { type: "virtiofs" }),
+        ...places,
+      );
+}
+
+function networkInterface({ network, mac }: DomainSpec): XmlElement {
+  const source =
+    network.kind === "user" ? undefined : element("source", { [network.kind]: network.name });
+  return element(
+    "interface",
+    { type: network.kind },
+    element("mac", { address: mac }),
+    source,
+    element("model", { type: "virtio" }),
+  );
+}
+
+function check(spec: DomainSpec): void {
+  const { uuid, rootUuid, mac, memoryMiB, cpus } = spec;
+  if (!UUID_PATTERN.test(uuid)) throw invalid("UUID", uuid);
+  // libvirt refuses a slash; a line break would break every list of domains.
+  if (!/^[^/\p{C}\p{Zl}\p{Zp}]{1,200}$/u.test(spec.name) || spec.name.trim() !== spec.name) throw invalid("name", spec.name);
+  if (!/^[0-9A-Fa-f-]{4,36}$/.test(rootUuid)) throw invalid("root file system UUID", rootUuid);
+  if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) throw invalid("MAC address", mac);
+  if (!Number.isInteger(memoryMiB) || memoryMiB < 64) throw invalid("memory in MiB", String(memoryMiB));
+  if (!Number.isInteger(cpus) || cpus < 1) throw invalid("number of processors", String(cpus));
+  for (const word of spec.cmdlineExtra ?? []) {
+    if (!/^[\x21-\x7e]+$/.test(word)) throw invalid("word of the kernel's command line", word);
+  }
+  const { kernel, initrd, disk, serialLog, report, share } = spec;
+  for (const path of [kernel, initrd, disk, serialLog, report, share]) {
+    if (!/^\/[^\p{Cc}]+$/u.test(path)) throw invalid("absolute path", path);
+  }
+}
+
+function invalid(what: string, value: string): UserError {
+  return new UserError("DOMAIN_SPEC_INVALID", `"${printable(value)}" cannot be a guest's ${what}.`, {
+    hint: "Choose another value.",
+  });
+}

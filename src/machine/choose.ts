@@ -1,0 +1,159 @@
+/** Chooses the accelerator of a guest: what was asked for, held against what a trial showed; trials are remembered. */
+import { constants } from "node:fs";
+import { access, mkdir, readFile } from "node:fs/promises";
+import { cpus, release } from "node:os";
+import { dirname } from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { z } from "zod";
+import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
+import { statePaths } from "../paths.ts";
+import { missingProgram, run } from "../process.ts";
+import type { Accel, AccelChoice } from "./accel.ts";
+import { emulatorOf } from "./shape.ts";
+import { type TrialResult, tryAccelerator } from "./trial.ts";
+
+export interface Choice {
+  readonly accel: Accel;
+  /** One sentence, for a person. */
+  readonly reason: string;
+}
+
+/** What a trial's result depends on. Where one of these changed, the trial is done again. */
+export interface TrialKey {
+  readonly arch: DebianArch;
+  /** Release of the host's kernel, for KVM is part of it. */
+  readonly kernel: string;
+  /** First line of `qemu-system-… --version`. */
+  readonly qemu: string;
+  /** The host's processor, in its kernel's words. */
+  readonly cpu: string;
+}
+
+/** What {@link chooseAccel} asks of the machine. Tests put in their own. */
+export interface Probe {
+  readonly key: (arch: DebianArch, qemuBinary: string) => Promise<TrialKey>;
+  /** Why KVM cannot even be tried, or undefined. */
+  readonly kvmObstacle: (arch: DebianArch) => Promise<string | undefined>;
+  readonly tryAccelerator: typeof tryAccelerator;
+}
+
+export interface ChooseOptions {
+  /** Where results are kept; {@link statePaths}().trials by default. */
+  readonly trialsFile?: string;
+  /** The emulator; the one of the architecture's machine shape by default. */
+  readonly qemuBinary?: string;
+  readonly probe?: Probe;
+}
+
+/**
+ * Chooses the accelerator for guests of an architecture on this machine. The trial of KVM runs once, and again when the
+ * host's kernel, QEMU or the processor is another one.
+ *
+ * @throws {UserError} `ACCEL_UNUSABLE` when KVM was asked for and does not run guests here; `PROGRAM_MISSING` without QEMU
+ */
+export async function chooseAccel(
+  wanted: AccelChoice,
+  arch: DebianArch,
+  options: ChooseOptions = {},
+): Promise<Choice> {
+  if (wanted === "tcg") return { accel: "tcg", reason: "Emulation (TCG) was asked for." };
+  const kvm = await kvmResult(arch, options);
+  if (kvm.usable) return { accel: "kvm", reason: kvm.reason };
+  if (wanted === "auto") return { accel: "tcg", reason: `Emulation (TCG), because: ${kvm.reason}` };
+  throw new UserError("ACCEL_UNUSABLE", `KVM was asked for and cannot be used: ${kvm.reason}`, {
+    exitCode: EXIT.unusable,
+    hint: "Use emulation with '--accel tcg', or let bootshare choose with '--accel auto'.",
+  });
+}
+
+/** What is known of KVM here, from the file of results or from a new trial. */
+export async function kvmResult(arch: DebianArch, options: ChooseOptions = {}): Promise<TrialResult> {
+  const probe = options.probe ?? machineProbe;
+  const binary = options.qemuBinary ?? emulatorOf(arch);
+  const obstacle = await probe.kvmObstacle(arch);
+  if (obstacle !== undefined) return { accel: "kvm", usable: false, reason: obstacle };
+  const key = await probe.key(arch, binary);
+  const file = options.trialsFile ?? statePaths().trials;
+  const known = await readTrials(file);
+  const hit = known.find((trial) => sameKey(trial.key, key) && trial.result.accel === "kvm");
+  if (hit !== undefined) return resultOf(hit.result);
+  const result = await probe.tryAccelerator("kvm", arch, binary);
+  // One result for each architecture: what the machine was before is of no use.
+  const others = known.filter((trial) => trial.key.arch !== arch);
+  await writeTrials(file, [...others, { key, result, at: new Date().toISOString() }]);
+  return result;
+}
+
+const trialSchema = z.object({
+  key: z.object({ arch: z.enum(DEBIAN_ARCHES), kernel: z.string(), qemu: z.string(), cpu: z.string() }),
+  result: z.object({
+    accel: z.enum(["kvm", "tcg"]),
+    usable: z.boolean(),
+    reason: z.string(),
+    ratio: z.number().optional(),
+  }),
+  at: z.string(),
+});
+type Trial = z.infer<typeof trialSchema>;
+
+/** The version of the file and of the trial's guest: raise it when a result of the old guest is not to be believed. */
+const SCHEMA = 1;
+const fileSchema = z.object({ schema: z.literal(SCHEMA), trials: z.array(trialSchema) });
+
+/** The results on file. A file that cannot be read, or is of another version, holds none: it is a cache. */
+async function readTrials(file: string): Promise<Trial[]> {
+  try {
+    return fileSchema.parse(JSON.parse(await readFile(file, "utf8"))).trials;
+  } catch {
+    return [];
+  }
+}
+
+/** Keeps results where it can. Where it cannot (not root, a full disk) the trial is done each time: it is a cache. */
+async function writeTrials(file: string, trials: readonly Trial[]): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+    await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, { mode: 0o644 });
+  } catch {
+    return;
+  }
+}
+
+function sameKey(a: TrialKey, b: TrialKey): boolean {
+  return a.arch === b.arch && a.kernel === b.kernel && a.qemu === b.qemu && a.cpu === b.cpu;
+}
+
+function resultOf(stored: Trial["result"]): TrialResult {
+  const { ratio, ...rest } = stored;
+  return ratio === undefined ? rest : { ...rest, ratio };
+}
+
+const KVM_DEVICE = "/dev/kvm";
+/** Architectures of guests that KVM can run on a host's, by Node's name of the host's. */
+const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = { x64: ["amd64", "i386"], arm64: ["arm64"] };
+
+/** Why KVM cannot even be tried, from the host's architecture and what came of opening /dev/kvm. */
+export function obstacleOf(arch: DebianArch, hostArch: string, errno: string | undefined): string | undefined {
+  if (!(KVM_RUNS[hostArch] ?? []).includes(arch)) return `KVM on this host does not run ${arch} guests.`;
+  if (errno === undefined) return undefined;
+  if (errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;
+  if (errno === "EACCES") return `This user may not open ${KVM_DEVICE}.`;
+  return `${KVM_DEVICE} cannot be opened (${errno}).`;
+}
+
+const machineProbe: Probe = {
+  tryAccelerator,
+  async kvmObstacle(arch) {
+    const errno = await access(KVM_DEVICE, constants.R_OK | constants.W_OK).then(
+      () => undefined,
+      (error: unknown) => errnoOf(error) ?? "unknown error",
+    );
+    return obstacleOf(arch, process.arch, errno);
+  },
+  async key(arch, qemuBinary) {
+    const { stdout, missing } = await run(qemuBinary, ["--version"], { timeoutMs: 10_000 });
+    if (missing) throw missingProgram(qemuBinary);
+    return { arch, kernel: release(), qemu: stdout.split("\n")[0] ?? "", cpu: cpus()[0]?.model ?? "" };
+  },
+};

@@ -1,0 +1,203 @@
+/**
+ * Installs Debian into a folder with mmdebstrap, as root, through the host's apt and Debian's keys: every package is
+ * verified by apt as on any Debian machine.
+ *
+ * Why `--variant=apt`: essential packages and apt, then what is asked for by name. `important` adds some 60 packages
+ * that a guest behind ssh has no use for.
+ */
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT, UserError } from "../errors.ts";
+import { missingProgram, run } from "../process.ts";
+import { lastLines } from "../text.ts";
+import { ENABLED_UNITS } from "./guest-files.ts";
+import type { Suite } from "./suites.ts";
+
+export interface BootstrapOptions {
+  readonly suite: Suite;
+  readonly packages: readonly string[];
+  /** Text of {@link aptSources}. */
+  readonly sourcesFile: string;
+  /** The security archive in it; undefined for none. */
+  readonly securityMirror: string | undefined;
+  /** Folder of {@link writeGuestFiles}. */
+  readonly overlay: string;
+  /** The folder to make: the guest's root file system, owned as in the guest. */
+  readonly root: string;
+  /** For temporary files, emptied afterwards. On the same file system as `root`, with no `nodev`. */
+  readonly temporary: string;
+  /** The proxy of the host's apt, for this download alone; the guest may not reach it. */
+  readonly proxy?: string | undefined;
+}
+
+/**
+ * The hooks are constant text: names come to them through the environment. The files go in before the kernel is
+ * installed (its initrd and its links depend on them), over what is there, and never through a link. Without its fsyncs
+ * dpkg is quicker; a crash on the way costs nothing, as an unfinished folder is thrown away.
+ */
+const ESSENTIAL_HOOK = [
+  'cp --archive --no-preserve=ownership --remove-destination -- "$BOOTSHARE_OVERLAY/." "$1/"',
+  'echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/bootshare-bootstrap"',
+].join(" && ");
+const CUSTOMIZE_HOOK = [
+  'rm "$1/etc/dpkg/dpkg.cfg.d/bootshare-bootstrap"',
+  `chroot "$1" systemctl enable ${ENABLED_UNITS.join(" ")}`,
+].join(" && ");
+
+/** The command that {@link bootstrap} runs, for tests and for `--dry-run`. */
+export function bootstrapCommand(options: BootstrapOptions): { file: string; args: string[] } {
+  return {
+    // A process and a mount namespace of its own: whatever way it ends, nothing of it keeps running, and /proc, /sys and
+    // /dev of the unfinished guest are never seen by what removes the folder.
+    file: "unshare",
+    args: [
+      "--mount",
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "--mount-proc",
+      "mmdebstrap",
+      "--mode=root",
+      "--format=directory",
+      "--variant=apt",
+      `--include=${options.packages.join(",")}`,
+      `--essential-hook=${ESSENTIAL_HOOK}`,
+      `--customize-hook=${CUSTOMIZE_HOOK}`,
+      options.suite.name,
+      options.root,
+      options.sourcesFile,
+    ],
+  };
+}
+
+/** Seconds to wait before the second and third try, when an archive was being updated. */
+const PAUSES_S = [10, 30];
+
+/**
+ * Makes `root`. An archive that is being updated is tried three times. On failure or abort `root` is removed.
+ *
+ * @param log gets each line that mmdebstrap prints; not trusted
+ * @throws {UserError} `SECURITY_SUITE_UNAVAILABLE`, `BOOTSTRAP_FAILED`, `PROGRAM_MISSING`, `NOT_ROOT`
+ * @throws the signal's reason when aborted
+ */
+export async function bootstrap(
+  options: BootstrapOptions,
+  log: (line: string) => void,
+  signal: AbortSignal,
+  pausesS: readonly number[] = PAUSES_S,
+): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new UserError("NOT_ROOT", "Making a root disk needs root.", {
+      hint: "Run it with sudo.",
+      exitCode: EXIT.unusable,
+    });
+  }
+  try {
+    for (let attempt = 0; ; attempt++) {
+      const output = await once(options, log, signal);
+      if (output === undefined) break;
+      const cause = classifyFailure(output, options.securityMirror);
+      const pause = pausesS[attempt];
+      if (cause === "other" || pause === undefined) throw failure(options, cause, output);
+      log(`The ${cause} is in the middle of an update or unreachable; trying again in ${pause} s.`);
+      await removeTree(options.root);
+      await sleep(pause * 1000, undefined, { signal });
+    }
+    await nameSources(options.root);
+  } catch (error) {
+    await removeTree(options.root);
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    await removeTree(options.temporary);
+  }
+}
+
+/** Returns undefined for success, else what was printed. */
+async function once(
+  options: BootstrapOptions,
+  log: (line: string) => void,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await mkdir(options.temporary, { recursive: true });
+  const lines: string[] = [];
+  const { file, args } = bootstrapCommand(options);
+  const proxy = options.proxy === undefined ? {} : { http_proxy: options.proxy };
+  const result = await run(file, args, {
+    signal,
+    env: {
+      TMPDIR: options.temporary,
+      BOOTSHARE_OVERLAY: options.overlay,
+      DEBIAN_FRONTEND: "noninteractive",
+      ...proxy,
+    },
+    onLine: (line) => {
+      lines.push(line);
+      log(line);
+    },
+  });
+  signal.throwIfAborted();
+  if (result.missing) throw missingProgram(file);
+  // unshare's own exit code for a program that it cannot find.
+  if (result.exitCode === 127) throw missingProgram("mmdebstrap");
+  return result.exitCode === 0 ? undefined : lines.join("\n");
+}
+
+export type FailureCause = "security archive" | "archive" | "other";
+
+const INCONSISTENT =
+  /Hash Sum mismatch|File has unexpected size|Mirror sync in progress|is not valid yet|is expired|does not have a Release file|no longer has a Release file|\b(404|403|50[0234]) |Connection (failed|timed out|refused)|Could not (connect|resolve)|Temporary failure resolving|Clearsigned file isn't valid|Splitting up .* failed/;
+
+/**
+ * Why mmdebstrap failed. An archive that changes while it is read, or that is out of reach, is told from everything else;
+ * which archive is told by the address or the suite (`trixie-security`) in apt's own error lines (`E:`, `W:`, `Err:`, and
+ * the indented lines after them).
+ */
+export function classifyFailure(output: string, securityMirror: string | undefined): FailureCause {
+  let archive = false;
+  let inError = false;
+  let security = false;
+  for (const line of output.split("\n")) {
+    if (/^(E:|W:|Err:)/.test(line)) {
+      inError = true;
+      security = isAbout(line, securityMirror);
+    } else if (!/^\s/.test(line)) inError = false;
+    if (!inError || !INCONSISTENT.test(line)) continue;
+    if (security || isAbout(line, securityMirror)) return "security archive";
+    archive = true;
+  }
+  return archive ? "archive" : "other";
+}
+
+function isAbout(line: string, securityMirror: string | undefined): boolean {
+  if (securityMirror === undefined) return false;
+  return line.includes(`${securityMirror}/`) || / [a-z]+-security[ /]/.test(line);
+}
+
+function failure(options: BootstrapOptions, cause: FailureCause, output: string): UserError {
+  const detail = lastLines(output);
+  if (cause === "security archive") {
+    return new UserError(
+      "SECURITY_SUITE_UNAVAILABLE",
+      `The security archive of Debian ${options.suite.name} could not be read, in ${PAUSES_S.length + 1} tries.`,
+      { hint: "Try again later, or go without it for now: --no-security", detail },
+    );
+  }
+  return new UserError("BOOTSTRAP_FAILED", `Debian ${options.suite.name} could not be installed.`, {
+    hint: cause === "archive" ? "Try again later, or name another mirror: --mirror" : "The log tells more.",
+    detail,
+  });
+}
+
+/** mmdebstrap names the file of sources 0000NAME.sources. */
+async function nameSources(root: string): Promise<void> {
+  const folder = join(root, "etc/apt/sources.list.d");
+  await rename(join(folder, "0000debian.sources"), join(folder, "debian.sources"));
+}
+
+/** Removes a folder of root file systems, never what is mounted in it. */
+export async function removeTree(folder: string): Promise<void> {
+  await run("rm", ["-rf", "--one-file-system", "--", folder]);
+  await rm(folder, { force: true, recursive: true });
+}

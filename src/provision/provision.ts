@@ -1,0 +1,158 @@
+/** Makes the root disk of a new guest, in three steps that a caller can show: find, bootstrap, disk. */
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EXIT, UserError } from "../errors.ts";
+import { run, runOk } from "../process.ts";
+import { bootstrap, removeTree } from "./bootstrap.ts";
+import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
+import { type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
+import { aptSources, chooseMirrors, hostMirrors, type MirrorWishes, requireKeyring } from "./sources.ts";
+import { findSuite, guestPackages, kernelPackage, type Transport } from "./suites.ts";
+
+export interface ProvisionOptions extends MirrorWishes {
+  /** A folder for this alone, made if need be. The results stay in it, all else is removed. About 3 GB while at work. */
+  readonly work: string;
+  /** Code name. */
+  readonly suite: string;
+  /** Debian's name; for now that of the host. */
+  readonly arch: string;
+  readonly transport: Transport;
+  /** A package name; the suite's default when undefined. */
+  readonly kernelPackage?: string | undefined;
+  /** Size that the guest sees, in bytes. */
+  readonly diskBytes: number;
+  readonly hostname: string;
+  readonly mac: string;
+  /** The line of /etc/fstab that mounts the boot share. */
+  readonly shareFstabLine: string;
+  readonly authorizedKeys: readonly string[];
+  readonly extraPackages?: readonly string[];
+}
+
+export interface Provisioned {
+  /** qcow2, of the whole-disk kind: root is the disk, there are no partitions. */
+  readonly diskPath: string;
+  /** What the guest's /boot begins with: kernel, initrd, config, and Debian's links as real links. */
+  readonly bootDir: string;
+  readonly rootUuid: string;
+  readonly kernelRelease: string;
+  readonly kernelPackage: string;
+  /** `TYPE BASE64` of each ssh host key: what known_hosts needs after the name. */
+  readonly hostPublicKeys: readonly string[];
+}
+
+export type ProvisionStep = "prepare" | "bootstrap" | "disk";
+
+export interface ProvisionProgress {
+  step(step: ProvisionStep): void;
+  /** A line of a program's output, not trusted. */
+  line(line: string): void;
+}
+
+/**
+ * Makes root disk and first /boot of a guest. Everything that a person can have got wrong is found before anything is
+ * downloaded. On failure or abort, `work` is removed.
+ *
+ * @throws {UserError} see suites.ts, sources.ts, guest-files.ts, bootstrap.ts, disk.ts; `ARCHITECTURE_FOREIGN`
+ * @throws the signal's reason when aborted
+ */
+export async function provisionRootDisk(
+  options: ProvisionOptions,
+  progress: ProvisionProgress,
+  signal: AbortSignal,
+): Promise<Provisioned> {
+  const { work } = options;
+  const facts: GuestFacts = { ...options, suite: findSuite(options.suite), rootUuid: randomUUID() };
+  const kernel = kernelPackage(facts.suite, options.arch, options.transport, options.kernelPackage);
+  checkDiskSize(options.diskBytes);
+  templateValues(facts);
+
+  progress.step("prepare");
+  await requireNative(options.arch, signal);
+  requireKeyring();
+  const mirrors = chooseMirrors(await hostMirrors(signal), options);
+  const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
+  const packages = guestPackages(facts.suite, kernel, https, options.extraPackages ?? []);
+
+  const root = join(work, "root");
+  const overlay = join(work, "guest-files");
+  const sourcesFile = join(work, "debian.sources");
+  const bootDir = join(work, "boot");
+  const diskPath = join(work, "disk.qcow2");
+  try {
+    await mkdir(work, { recursive: true, mode: 0o711 });
+    await writeFile(sourcesFile, aptSources(facts.suite, mirrors));
+    await writeGuestFiles(overlay, facts);
+
+    progress.step("bootstrap");
+    const temporary = join(work, "tmp");
+    const securityMirror = mirrors.security;
+    const proxy = await aptProxy(signal);
+    const { suite } = facts;
+    await bootstrap(
+      { suite, packages, sourcesFile, securityMirror, overlay, root, temporary, proxy },
+      (line) => progress.line(line),
+      signal,
+    );
+
+    progress.step("disk");
+    const kernelRelease = releaseIn(await takeBoot(root, bootDir));
+    const hostPublicKeys = await readHostKeys(root);
+    await makeDisk(root, diskPath, facts.rootUuid, options.diskBytes, signal);
+    return {
+      diskPath,
+      bootDir,
+      rootUuid: facts.rootUuid,
+      kernelRelease,
+      kernelPackage: kernel,
+      hostPublicKeys,
+    };
+  } catch (error) {
+    await removeTree(work);
+    throw error;
+  } finally {
+    for (const one of [root, overlay, sourcesFile]) await removeTree(one);
+  }
+}
+
+/** Only guests of the host's own architecture: an initrd made under user-mode emulation can be broken without a word. */
+async function requireNative(arch: string, signal: AbortSignal): Promise<void> {
+  const native = (await runOk("dpkg", ["--print-architecture"], { signal })).trim();
+  if (arch === native) return;
+  throw new UserError(
+    "ARCHITECTURE_FOREIGN",
+    `A root disk for ${arch} cannot be made on this ${native} host yet.`,
+    {
+      hint: `Make the guest on a host of architecture ${arch}.`,
+      exitCode: EXIT.unusable,
+    },
+  );
+}
+
+/** The proxy that the host's apt is told to use; it reads its configuration in mmdebstrap no more. */
+async function aptProxy(signal: AbortSignal): Promise<string | undefined> {
+  const { stdout } = await run("apt-config", ["dump", "--format", "%v%n", "Acquire::http::Proxy"], {
+    signal,
+  });
+  const value = stdout.split("\n")[0]?.trim() ?? "";
+  return /^https?:\/\//.test(value) ? value : undefined;
+}
+
+/**
+ * The public host keys that openssh-server's installation made in the guest's tree. They are read, not made, since a key
+ * made by the guest's own version of ssh has the types that it serves; nobody but the guest has the private parts.
+ */
+async function readHostKeys(root: string): Promise<string[]> {
+  const folder = join(root, "etc/ssh");
+  const names = (await readdir(folder)).filter((name) => /^ssh_host_.*_key\.pub$/.test(name)).sort();
+  const keys: string[] = [];
+  for (const name of names) {
+    const [type, key] = (await readFile(join(folder, name), "utf8")).trim().split(" ");
+    if (type !== undefined && key !== undefined) keys.push(`${type} ${key}`);
+  }
+  if (keys.length > 0) return keys;
+  throw new UserError("BOOTSTRAP_FAILED", "The installed system has no ssh host keys.", {
+    hint: "This is an error in bootshare, or in the suite's openssh-server.",
+  });
+}

@@ -1,0 +1,36 @@
+/** Doing something as the user whom a boot share belongs to. */
+import { lstatSync } from "node:fs";
+
+/**
+ * Runs `fn` with the effective user and group of the owner of `dir`, and without supplementary groups, when this process
+ * is root and the owner is not; otherwise just runs it.
+ *
+ * A 9p share belongs to QEMU's user, so root's rights are not needed to read it and are put down: whatever a guest made
+ * of its folder, it is met with the rights that the guest's own QEMU has. A virtiofs share belongs to root, because
+ * virtiofsd keeps the guest's own user numbers and the guest's root is 0; there nothing is put down, and reading rests on
+ * the rules of folder.ts alone. (A guest may give its virtiofs folder to any number. That only lowers these rights.)
+ *
+ * Real and saved user stay root, so nobody else can signal or trace the process meanwhile. The change holds for the
+ * whole process, all its threads, so `fn` must be synchronous and nothing else may be under way: right for the hook, and
+ * for a service only around short reads.
+ *
+ * @param dir the share folder; its own path is trusted, its owner is asked without following a link
+ * @throws what `fn` or lstat(2) throws; a failure to become root again is thrown as it is, and the process should end
+ */
+export function asOwner<T>(dir: string, fn: () => T): T {
+  const owner = lstatSync(dir);
+  if (process.geteuid?.() !== 0 || owner.uid === 0) return fn();
+  const groups = process.getgroups?.() ?? [];
+  const group = process.getegid?.() ?? 0;
+  // The groups first, while still root; the user last. Back in the opposite order.
+  try {
+    process.setgroups?.([]);
+    process.setegid?.(owner.gid);
+    process.seteuid?.(owner.uid);
+    return fn();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(group);
+    process.setgroups?.(groups);
+  }
+}

@@ -1,0 +1,180 @@
+/** Reads a boot share as facts for the catalogue. What is in it is the guest's: see open.ts for how it is met. */
+import { closeSync, type Dir, opendirSync, readlinkSync, readSync } from "node:fs";
+import { errnoOf, UserError } from "../errors.ts";
+import { utf8 } from "../kernel/bytes.ts";
+import type { BootEntry } from "../kernel/catalogue.ts";
+import {
+  INITRD_HEAD_BYTES,
+  KERNEL_HEAD_BYTES,
+  MAPPED_LINK_MAX_BYTES,
+  MAX_ENTRIES,
+  MAX_HEADS,
+} from "../kernel/limits.ts";
+import { bootFileKind, INITRD_LINK, LINK_NAMES, oneFileName } from "../kernel/names.ts";
+import { compareVersions } from "../kernel/version.ts";
+import { openPinned, type Pinned, pathIn, pin, unreadable, whatItIs, withFolder } from "./open.ts";
+
+export { asOwner } from "./as-owner.ts";
+export { openBootFile } from "./open.ts";
+
+export interface ReadOptions {
+  /** Most names that the folder may hold. */
+  readonly maxEntries?: number;
+  /** Called with each name before it is looked at: how tests change the folder meanwhile. */
+  readonly beforeLook?: (name: string) => void;
+}
+
+/**
+ * Reads a boot folder: every name in it, what the default links say, and the first bytes of what may be booted.
+ *
+ * Synchronous, as the hook is. It blocks on nothing that a guest can make, follows no link, opens nothing but regular
+ * files, and reads at most 4096 names and the first bytes of 256 files: those that the links name, then the newest. The
+ * folder may change while it is read; what vanished or changed its kind is an entry with a `problem`.
+ *
+ * A small regular file named like a default link (`vmlinuz`, `vmlinux`, `initrd.img`) counts as the link that 9p's mapped
+ * mode makes of it on the host (QEMU, hw/9pfs/9p-local.c, local_symlink), on either transport: no kernel and no initrd is
+ * that small.
+ *
+ * @param dir path of the folder, trusted; what is in it is not
+ * @throws {UserError} `SHARE_TOO_MANY_ENTRIES`, and those of `withFolder`. The first is no worse for the host than an
+ *   empty folder (the last good pair boots), and a choice made from an unknown part of the names would be arbitrary
+ */
+export function readBootFolder(dir: string, options: ReadOptions = {}): BootEntry[] {
+  return withFolder(dir, (folder) => {
+    const names = listNames(dir, folder, options.maxEntries ?? MAX_ENTRIES);
+    const entries = names.map((name) => look(folder, name, options));
+    const wanted = new Set(headsWanted(entries));
+    return entries.map((entry) => (wanted.has(entry) ? withHead(folder, entry) : entry));
+  });
+}
+
+/** The names as bytes, in no order. */
+function listNames(dir: string, folder: number, maxEntries: number): Buffer[] {
+  let opened: Dir | undefined;
+  try {
+    // Streamed: a guest may have made millions of names. The path is resolved to the folder that is already open.
+    // The encoding "buffer" is right and only missing in the types; names then are bytes.
+    opened = opendirSync(`/proc/self/fd/${folder}`, { encoding: "buffer" as BufferEncoding });
+    const names: Buffer[] = [];
+    for (let entry = opened.readSync(); entry !== null; entry = opened.readSync()) {
+      if (names.length >= maxEntries) throw tooMany(dir, maxEntries);
+      names.push(Buffer.from(entry.name));
+    }
+    return names;
+  } catch (error) {
+    throw error instanceof UserError ? error : unreadable(dir, error);
+  } finally {
+    opened?.closeSync();
+  }
+}
+
+function tooMany(dir: string, maxEntries: number): UserError {
+  return new UserError(
+    "SHARE_TOO_MANY_ENTRIES",
+    `The boot share ${dir} holds more than ${maxEntries} names.`,
+    {
+      hint: "Remove what does not belong into the guest's /boot.",
+    },
+  );
+}
+
+function look(folder: number, bytes: Buffer, options: ReadOptions): BootEntry {
+  const text = utf8(bytes);
+  if (text === undefined) return other(bytes.toString("utf8"), "has a name that is not UTF-8");
+  const { name, problem } = oneFileName(text);
+  if (name === undefined) return other(text, `has a name that ${problem}`);
+  options.beforeLook?.(name);
+  let pinned: Pinned | undefined;
+  try {
+    pinned = pin(folder, name);
+    return classify(folder, name, pinned);
+  } catch (error) {
+    return other(name, cannotOpen(error));
+  } finally {
+    if (pinned !== undefined) closeSync(pinned.fd);
+  }
+}
+
+function other(name: string, problem: string): BootEntry {
+  return { name, kind: "other", size: 0, mtimeMs: 0, problem };
+}
+
+function cannotOpen(error: unknown): string {
+  const errno = errnoOf(error);
+  if (errno === "ENOENT") return "vanished while it was read";
+  return `could not be read (${errno ?? "unknown error"})`;
+}
+
+function classify(folder: number, name: string, pinned: Pinned): BootEntry {
+  const { stats } = pinned;
+  const { mtimeMs } = stats;
+  if (stats.isSymbolicLink()) {
+    // Read by its name, for readlink(2) of the pin would name the pin. If a guest swapped it, this is the new link's
+    // text, or EINVAL.
+    return link(name, mtimeMs, readlinkSync(pathIn(folder, name), { encoding: "buffer" }));
+  }
+  if (!stats.isFile()) return { ...other(name, whatItIs(stats)), mtimeMs };
+  if (LINK_NAMES.includes(name) && stats.size <= MAPPED_LINK_MAX_BYTES) {
+    return link(name, mtimeMs, readHead(pinned, MAPPED_LINK_MAX_BYTES));
+  }
+  return { name, kind: "file", size: stats.size, mtimeMs };
+}
+
+function link(name: string, mtimeMs: number, text: Buffer): BootEntry {
+  const target = utf8(text);
+  const found: BootEntry = { name, kind: "link", size: 0, mtimeMs };
+  return target === undefined ? { ...found, problem: "holds text that is not UTF-8" } : { ...found, target };
+}
+
+/** The files whose first bytes are worth reading, the most important {@link MAX_HEADS} of them. */
+function headsWanted(entries: readonly BootEntry[]): BootEntry[] {
+  const files = new Map(entries.filter((entry) => entry.kind === "file").map((entry) => [entry.name, entry]));
+  const linked = entries
+    .filter((entry) => LINK_NAMES.includes(entry.name))
+    .map((entry) => files.get(entry.target ?? ""))
+    .filter((entry) => entry !== undefined);
+  const named = [...files.values()]
+    .filter((entry) => bootFileKind(entry.name) !== undefined)
+    .sort((a, b) => compareVersions(releasePart(b.name), releasePart(a.name)));
+  return [...new Set([...linked, ...named])].slice(0, MAX_HEADS);
+}
+
+/** What stands behind the first hyphen: the release, so that a kernel and its initrd sort together. */
+function releasePart(name: string): string {
+  return name.slice(name.indexOf("-") + 1);
+}
+
+function withHead(folder: number, entry: BootEntry): BootEntry {
+  let pinned: Pinned | undefined;
+  try {
+    pinned = pin(folder, entry.name);
+    if (!pinned.stats.isFile())
+      return other(entry.name, `changed while it was read: now it ${whatItIs(pinned.stats)}`);
+    const limit = entry.name.startsWith(`${INITRD_LINK}-`) ? INITRD_HEAD_BYTES : KERNEL_HEAD_BYTES;
+    // Size and time again, of the file that the head is from: it need not be the one that was looked at.
+    const { size, mtimeMs } = pinned.stats;
+    return { ...entry, size, mtimeMs, head: readHead(pinned, limit) };
+  } catch (error) {
+    return other(entry.name, cannotOpen(error));
+  } finally {
+    if (pinned !== undefined) closeSync(pinned.fd);
+  }
+}
+
+/** The first bytes of a regular file, fewer where it is shorter. */
+function readHead(pinned: Pinned, limit: number): Buffer {
+  const fd = openPinned(pinned);
+  try {
+    const bytes = Buffer.alloc(limit);
+    let length = 0;
+    while (length < limit) {
+      const read = readSync(fd, bytes, length, limit - length, length);
+      if (read === 0) break;
+      length += read;
+    }
+    // A copy: a slice would keep all of the buffer alive.
+    return Buffer.from(bytes.subarray(0, length));
+  } finally {
+    closeSync(fd);
+  }
+}
