@@ -14,13 +14,19 @@ function build(): Program {
     .helpCommand("help [command]", "show help for a command")
     .enablePositionalOptions()
     .showHelpAfterError("('bootshare --help' shows all commands)")
-    .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 machine lacks something,\n6 time is up, 70 error in bootshare. Manual pages: docs/ of the source.");
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 machine lacks something,\n6 time is up, 70 error in bootshare. Manual pages: docs/ of the source.",
+    );
   for (const command of COMMANDS) add(program, command);
   return program;
 }
 
 function add(parent: Program, command: Command): void {
-  const made = parent.command(command.name).summary(command.summary).description(command.about ?? command.summary);
+  const made = parent
+    .command(command.name)
+    .summary(command.summary)
+    .description(command.about ?? command.summary);
   for (const [name, text] of command.arguments ?? []) made.argument(name, text);
   for (const { flags, text } of command.options ?? []) made.option(flags, text);
   if (command.examples !== undefined) {
@@ -49,7 +55,9 @@ function report(error: unknown): number {
     if (error.hint !== undefined) out(`What to do: ${error.hint}`);
     return error.exitCode;
   }
-  out(`${pc.red("This is an error in bootshare")} ${VERSION}, not yours. Please report it with the lines below.`);
+  out(
+    `${pc.red("This is an error in bootshare")} ${VERSION}, not yours. Please report it with the lines below.`,
+  );
   out(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return EXIT.bug;
 }
@@ -58,7 +66,9 @@ try {
   await build().parseAsync(process.argv);
 } catch (error) {
   if (error instanceof Error && "code" in error && String(error.code).startsWith("commander.")) {
-    const asked = ["commander.help", "commander.helpDisplayed", "commander.version"].includes(String(error.code));
+    const asked = ["commander.help", "commander.helpDisplayed", "commander.version"].includes(
+      String(error.code),
+    );
     process.exitCode = asked ? EXIT.ok : EXIT.usage;
   } else {
     process.exitCode = report(error);

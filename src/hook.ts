@@ -7,7 +7,16 @@
  * output (in *restore*, libvirt takes that for a new definition). A failure matters in *prepare* alone, where it refuses
  * the start: libvirt shows the line on standard error to whoever asked. https://libvirt.org/hooks.html
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { appendEvents } from "./boot/log.ts";
 import { noteRestore, prepareBoot, takeRestoreNote } from "./boot/prepare.ts";
@@ -29,12 +38,16 @@ function main(argv: readonly string[]): number {
   const phase = `${operation} ${subOperation}`;
   try {
     const xml = readFileSync(0);
-    if (xml.length > XML_CAP_BYTES) throw new UserError("XML_TOO_LARGE", "The domain's XML is larger than 4 MiB.");
+    if (xml.length > XML_CAP_BYTES)
+      throw new UserError("XML_TOO_LARGE", "The domain's XML is larger than 4 MiB.");
     const domain = parseDomain(xml.toString("utf8"));
     if (domain.foreign) return 0;
     return act(phase, domain, libvirtPid, reason);
   } catch (error) {
-    log(phase, error instanceof UserError ? error.message : String(error instanceof Error ? error.stack : error));
+    log(
+      phase,
+      error instanceof UserError ? error.message : String(error instanceof Error ? error.stack : error),
+    );
     if (operation !== "prepare") return 0;
     const hint = error instanceof UserError && error.hint !== undefined ? ` ${error.hint}` : "";
     process.stderr.write(`bootshare: ${messageOf(error)}${hint}\n`);
@@ -60,7 +73,9 @@ function act(phase: string, domain: DomainFacts, libvirtPid: string, reason: str
   if (phase === "started begin") appendEvents(paths, [{ e: "started" }]);
   if (phase === "release end") {
     rmSync(paths.restoring, { force: true });
-    appendEvents(paths, [{ e: "released", ...(reason === "-" || reason === "" ? {} : { reason: printable(reason, 32) }) }]);
+    appendEvents(paths, [
+      { e: "released", ...(reason === "-" || reason === "" ? {} : { reason: printable(reason, 32) }) },
+    ]);
     // The reconciler watches this folder: that is how it learns, without listening to libvirt, that there is work.
     mkdirSync(state.released, { recursive: true, mode: 0o700 });
     writeFileSync(join(state.released, domain.uuid), "");
@@ -76,14 +91,18 @@ function refuseStranger(domain: DomainFacts, paths: GuestPaths): void {
     throw new UserError(
       "METADATA_OF_ANOTHER",
       `The domain ${printable(domain.name)} (${domain.uuid}) carries the bootshare metadata of the guest ${printable(owner)}: it was cloned behind bootshare's back, and shares that guest's /boot.`,
-      { hint: "Remove the bootshare element from its metadata with 'virsh edit', and give it a kernel of its own." },
+      {
+        hint: "Remove the bootshare element from its metadata with 'virsh edit', and give it a kernel of its own.",
+      },
     );
   }
   if (!existsSync(paths.dir)) {
     throw new UserError(
       "GUEST_WITHOUT_FOLDER",
       `The domain ${printable(domain.name)} (${domain.uuid}) carries bootshare's metadata, and ${paths.dir} does not exist.`,
-      { hint: "Restore that folder from a backup, or remove the bootshare element from its metadata with 'virsh edit'." },
+      {
+        hint: "Restore that folder from a backup, or remove the bootshare element from its metadata with 'virsh edit'.",
+      },
     );
   }
 }
@@ -93,7 +112,9 @@ function log(phase: string, text: string): void {
     if (existsSync(state.hookLog) && statSync(state.hookLog).size > LOG_CAP_BYTES) {
       renameSync(state.hookLog, `${state.hookLog}.1`);
     }
-    appendFileSync(state.hookLog, `${new Date().toISOString()} ${phase}: ${printable(text, 2000)}\n`, { mode: 0o600 });
+    appendFileSync(state.hookLog, `${new Date().toISOString()} ${phase}: ${printable(text, 2000)}\n`, {
+      mode: 0o600,
+    });
   } catch {
     // A log that cannot be written must not keep a guest from starting.
   }

@@ -21,7 +21,12 @@ export interface Moment {
 }
 
 /** Returns the events that the report and the domain's state tell and that the log does not hold yet. */
-export function observe(state: BootState, report: BootReport, domain: DomainStatus, moment: Moment): NewEvent[] {
+export function observe(
+  state: BootState,
+  report: BootReport,
+  domain: DomainStatus,
+  moment: Moment,
+): NewEvent[] {
   const attempt = state.current;
   if (attempt === undefined) return [];
   const events: NewEvent[] = [];

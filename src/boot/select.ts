@@ -70,7 +70,8 @@ export function select(input: SelectionInput): Selection {
         skipped.push({ release: pin, reason: "it is pinned, and it is not in the guest's /boot" });
     }
     if (catalogue.linked !== undefined) {
-      if ("problem" in catalogue.linked) skipped.push({ release: "-", reason: catalogue.linked.problem });
+      if (catalogue.linked.problem !== undefined)
+        skipped.push({ release: "-", reason: catalogue.linked.problem });
       else addLinked(catalogue.linked);
     }
     const highest = catalogue.kernels.find((pair) => pair.complete);
@@ -91,15 +92,16 @@ export function select(input: SelectionInput): Selection {
   }
   return { candidates, skipped };
 
-  function addPair(pair: KernelPair, source: "pin" | "highest", why: string): void {
+  function addPair(pair: KernelPair, source: ShareCandidate["source"], why: string): void {
     if (pair.initrd === undefined) return;
     add({ source, release: pair.release, kernel: pair.kernel, initrd: pair.initrd, why });
   }
 
-  function addLinked(linked: { release: string; kernel: string; initrd: string }): void {
-    const pair = catalogue?.kernels.find((p) => p.kernel === linked.kernel);
-    // The links are made before the initrd exists: an incomplete pair is in `skipped` already, with its reason.
-    if (pair !== undefined && !pair.complete) return;
-    add({ source: "links", ...linked, why: "the links in the guest's /boot name it" });
+  function addLinked(linked: KernelPair): void {
+    if (linked.complete) addPair(linked, "links", "the links in the guest's /boot name it");
+    // dpkg makes the links before the initrd exists. A pair of the usual names is in `skipped` already.
+    else if (!skipped.some(({ release }) => release === linked.release)) {
+      skipped.push({ release: linked.release, reason: linked.reasons.join("; ") });
+    }
   }
 }

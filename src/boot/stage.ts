@@ -19,9 +19,9 @@ import {
 import { join } from "node:path";
 import { errnoOf, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
-import { INITRD_MAX_BYTES, KERNEL_HEAD_BYTES, KERNEL_MAX_BYTES } from "../kernel/limits.ts";
 import { readKernelImage } from "../kernel/image.ts";
 import { readInitrdHead } from "../kernel/initrd.ts";
+import { INITRD_MAX_BYTES, KERNEL_HEAD_BYTES, KERNEL_MAX_BYTES } from "../kernel/limits.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, openBootFile } from "../share/folder.ts";
 import { printable } from "../text.ts";

@@ -46,9 +46,10 @@ export function defineCommand<Schema extends z.ZodType>(
 function usageError(error: z.ZodError): UserError {
   const [issue] = error.issues;
   const option = `--${String(issue?.path[0] ?? "").replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-  return new UserError("USAGE", `${option}: ${issue?.message ?? "not understood"}.`, { exitCode: EXIT.usage });
+  return new UserError("USAGE", `${option}: ${issue?.message ?? "not understood"}.`, {
+    exitCode: EXIT.usage,
+  });
 }
-
 
 /** The option that every printing command has. */
 export const JSON_OPTION: OptionText = { flags: "--json", text: "print JSON, as docs/json.md describes it" };

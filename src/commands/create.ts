@@ -3,7 +3,7 @@ import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { Creation } from "../guest/create.ts";
 import { parseSize } from "../guest/size.ts";
-import type { Network } from "../libvirt/domain-create.ts";
+import type { NetworkSpec } from "../libvirt/domain-create.ts";
 import { ACCEL_CHOICES } from "../machine/accel.ts";
 import { suiteNames } from "../provision/suites.ts";
 import { printable } from "../text.ts";
@@ -17,7 +17,8 @@ const BOOT_TIMEOUT_S = 900;
 export const create = defineCommand({
   name: "create",
   summary: "make a Debian guest and boot it",
-  about: "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. A step that fails takes away everything that was made.",
+  about:
+    "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. A step that fails takes away everything that was made.",
   arguments: [["<name>", "name of the new guest"]],
   options: [
     { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },
@@ -25,12 +26,21 @@ export const create = defineCommand({
     { flags: "--memory <size>", text: "memory (default 2G)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default 2)" },
     { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
-    { flags: "--share <how>", text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where this host has it)" },
+    {
+      flags: "--share <how>",
+      text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where this host has it)",
+    },
     { flags: "--accel <accel>", text: "auto, kvm, tcg (default auto: what a short trial shows to work)" },
-    { flags: "--network <network>", text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host)" },
+    {
+      flags: "--network <network>",
+      text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host)",
+    },
     { flags: "--kernel <package>", text: "kernel package (default: Debian's for the architecture)" },
     { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },
-    { flags: "--security-mirror <url>", text: "Debian security archive (default: the one that this host's apt uses)" },
+    {
+      flags: "--security-mirror <url>",
+      text: "Debian security archive (default: the one that this host's apt uses)",
+    },
     { flags: "--no-security", text: "do without the security archive" },
     { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
     { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
@@ -85,8 +95,11 @@ export const create = defineCommand({
       await runSteps(creation, stop.signal);
     } catch (error) {
       const failure = stop.signal.aborted ? stop.signal.reason : error;
-      if (options.keep) printLines(["Kept, because of --keep:", ...creation.leftovers().map((one) => `  ${one}`)]);
-      else for (const left of await creation.rollBack()) process.stderr.write(`Could not be removed: ${printable(left)}\n`);
+      if (options.keep)
+        printLines(["Kept, because of --keep:", ...creation.leftovers().map((one) => `  ${one}`)]);
+      else
+        for (const left of await creation.rollBack())
+          process.stderr.write(`Could not be removed: ${printable(left)}\n`);
       throw failure;
     } finally {
       process.off("SIGINT", onSignal);
@@ -127,10 +140,12 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
 }
 
 function interrupted(name: string, signal: string): UserError {
-  return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, { exitCode: EXIT.failed });
+  return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {
+    exitCode: EXIT.failed,
+  });
 }
 
-function networkOf(text: string): Network {
+function networkOf(text: string): NetworkSpec {
   if (text === "user") return { kind: "user" };
   const [kind, name] = text.split("=", 2);
   if ((kind === "network" || kind === "bridge") && name !== undefined && /^[A-Za-z0-9][\w.-]*$/.test(name)) {

@@ -8,7 +8,8 @@ import { printLines } from "./output.ts";
 export const delete_ = defineCommand({
   name: "delete",
   summary: "remove a guest with its disk, its /boot and its history",
-  about: "Removes a guest: its domain, disk, /boot, keys and history. There is no way back. Given a UUID, it also removes the folder of a guest whose domain is gone.",
+  about:
+    "Removes a guest: its domain, disk, /boot, keys and history. There is no way back. Given a UUID, it also removes the folder of a guest whose domain is gone.",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [{ flags: "--force", text: "also when it is running: its power is cut" }],
   schema: z.object({ force: z.boolean().default(false) }),

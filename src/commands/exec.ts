@@ -11,7 +11,8 @@ const SSH_FAILED = 255;
 export const exec = defineCommand({
   name: "exec",
   summary: "run a program in a guest as root",
-  about: "Runs a program in a guest, as root, over ssh. Arguments arrive in the guest as they are given here: no shell takes them apart. Standard input, output and error are the program's own, and so is the exit code.",
+  about:
+    "Runs a program in a guest, as root, over ssh. Arguments arrive in the guest as they are given here: no shell takes them apart. Standard input, output and error are the program's own, and so is the exit code.",
   arguments: [
     ["<name>", "name or UUID of the guest"],
     ["<command...>", "the program and its arguments, after '--'"],
@@ -27,9 +28,13 @@ export const exec = defineCommand({
     const endpoint = await sshEndpoint(guest);
     const code = await runInTerminal("ssh", sshArguments(guest, endpoint, command));
     if (code !== SSH_FAILED) return code;
-    throw new UserError("SSH_FAILED", `The guest ${guest.name} could not be reached by ssh (or the program itself returned 255).`, {
-      exitCode: EXIT.failed,
-      hint: `It may still be booting: see 'bootshare status ${guest.name}'.`,
-    });
+    throw new UserError(
+      "SSH_FAILED",
+      `The guest ${guest.name} could not be reached by ssh (or the program itself returned 255).`,
+      {
+        exitCode: EXIT.failed,
+        hint: `It may still be booting: see 'bootshare status ${guest.name}'.`,
+      },
+    );
   },
 });

@@ -8,7 +8,8 @@ import { duration, localTime, printJson, printLines, table } from "./output.ts";
 export const history = defineCommand({
   name: "history",
   summary: "boot attempts: which kernel, why it was chosen, what came of it",
-  about: "Boot attempts, oldest first: when each was asked for and by whom, which kernel it got and why, how long until the kernel reported and until the boot was good, and how it ended.",
+  about:
+    "Boot attempts, oldest first: when each was asked for and by whom, which kernel it got and why, how long until the kernel reported and until the boot was good, and how it ended.",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "-n, --last <count>", text: "only the last so many attempts" },
@@ -44,7 +45,9 @@ export const history = defineCommand({
     else {
       printLines(lines.slice(0, 1));
       attempts.forEach((attempt, i) => {
-        const skipped = attempt.skipped.map(({ release, reason }) => `    passed over ${printable(release)}: ${printable(reason, 500)}`);
+        const skipped = attempt.skipped.map(
+          ({ release, reason }) => `    passed over ${printable(release)}: ${printable(reason, 500)}`,
+        );
         printLines([lines[i + 1] ?? "", `    chosen for ${printable(attempt.why, 300)}`, ...skipped]);
       });
     }
@@ -62,7 +65,8 @@ function outcome({ good, ended, how, prepared }: Attempt): string {
 }
 
 function attemptDocument(attempt: Attempt) {
-  const assessed = attempt.good !== undefined ? "good" : attempt.ended === undefined ? "indeterminate" : "bad";
+  const assessed =
+    attempt.good !== undefined ? "good" : attempt.ended === undefined ? "indeterminate" : "bad";
   return {
     id: attempt.id,
     asked: attempt.asked,
@@ -79,6 +83,9 @@ function attemptDocument(attempt: Attempt) {
     source: attempt.source,
     why: printable(attempt.why, 300),
     reported: attempt.reported === undefined ? null : printable(attempt.reported),
-    skipped: attempt.skipped.map(({ release, reason }) => ({ release: printable(release), reason: printable(reason, 500) })),
+    skipped: attempt.skipped.map(({ release, reason }) => ({
+      release: printable(release),
+      reason: printable(reason, 500),
+    })),
   };
 }

@@ -7,12 +7,15 @@ import { printJson, printLines } from "./output.ts";
 export const hook: Command = {
   name: "hook",
   summary: "install, remove or check the libvirt hook",
-  about: "The libvirt hook chooses, checks and stages the kernel before every start of a guest. It is a file of its own in /etc/libvirt/hooks/qemu.d/, beside anybody else's, and leaves other domains alone.",
+  about:
+    "The libvirt hook chooses, checks and stages the kernel before every start of a guest. It is a file of its own in /etc/libvirt/hooks/qemu.d/, beside anybody else's, and leaves other domains alone.",
   subcommands: [
     defineCommand({
       name: "install",
       summary: "install or refresh the hook",
-      options: [{ flags: "--restart", text: "restart libvirt's daemon where that is needed (guests go on running)" }],
+      options: [
+        { flags: "--restart", text: "restart libvirt's daemon where that is needed (guests go on running)" },
+      ],
       schema: z.object({ restart: z.boolean().default(false) }),
       action: async (_args, { restart }) => {
         printLines(await installHook({ restart }));

@@ -16,7 +16,10 @@ export const inspect = defineCommand({
   summary: "what any folder that holds a /boot would boot (no libvirt needed)",
   arguments: [["<dir>", "the folder"]],
   options: [
-    { flags: "--arch <arch>", text: `architecture of the machine: ${DEBIAN_ARCHES.join(", ")} (default: this host's)` },
+    {
+      flags: "--arch <arch>",
+      text: `architecture of the machine: ${DEBIAN_ARCHES.join(", ")} (default: this host's)`,
+    },
     JSON_OPTION,
   ],
   examples: [["bootshare inspect /boot", "what is in this machine's own /boot"]],
@@ -24,7 +27,9 @@ export const inspect = defineCommand({
   action: async ([dir = ""], options) => {
     const arch = archOf(options.arch ?? hostArch());
     if (!existsSync(dir)) {
-      throw new UserError("FOLDER_NOT_FOUND", `There is no folder ${printable(dir)}.`, { exitCode: EXIT.notFound });
+      throw new UserError("FOLDER_NOT_FOUND", `There is no folder ${printable(dir)}.`, {
+        exitCode: EXIT.notFound,
+      });
     }
     const found = catalogue(readBootFolder(dir), arch);
     const selection = select({ catalogue: found, pin: undefined, good: undefined });
@@ -34,13 +39,19 @@ export const inspect = defineCommand({
       next: nextOf(selection),
       kernels: kernelRows(found),
       links: linkRows(found),
-      skipped: selection.skipped.map(({ release, reason }) => ({ release: printable(release), reason: printable(reason, 500) })),
+      skipped: selection.skipped.map(({ release, reason }) => ({
+        release: printable(release),
+        reason: printable(reason, 500),
+      })),
     };
     if (options.json) printJson(document);
     else {
       printLines(catalogueLines(document.kernels, document.links));
       const { next } = document;
-      printLines(["", next === null ? `Nothing here boots on ${arch}.` : `Would boot: ${next.release}, for ${next.why}.`]);
+      printLines([
+        "",
+        next === null ? `Nothing here boots on ${arch}.` : `Would boot: ${next.release}, for ${next.why}.`,
+      ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }
     return document.next === null ? EXIT.failed : EXIT.ok;

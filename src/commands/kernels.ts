@@ -28,13 +28,19 @@ export const kernels = defineCommand({
       next: nextOf(selection),
       kernels: kernelRows(catalogue),
       links: linkRows(catalogue),
-      skipped: selection.skipped.map(({ release, reason }) => ({ release: printable(release), reason: printable(reason, 500) })),
+      skipped: selection.skipped.map(({ release, reason }) => ({
+        release: printable(release),
+        reason: printable(reason, 500),
+      })),
     };
     if (json) printJson(document);
     else {
       printLines(catalogueLines(document.kernels, document.links, (release) => marks(release, document)));
       const { next } = document;
-      printLines(["", next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}, for ${next.why}.`]);
+      printLines([
+        "",
+        next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}, for ${next.why}.`,
+      ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }
     return undefined;
@@ -54,7 +60,10 @@ export function nextOf(selection: Selection): Next | null {
   return { release: printable(first.release), source: first.source, why: printable(first.why, 300) };
 }
 
-function marks(release: string, document: { running: string | null; lastGood: string | null; next: Next | null }): string {
+function marks(
+  release: string,
+  document: { running: string | null; lastGood: string | null; next: Next | null },
+): string {
   const words = [];
   if (document.running === release) words.push("running");
   if (document.lastGood === release) words.push("last good");
@@ -125,6 +134,8 @@ export function catalogueLines(
   ]);
   return [
     ...table([["RELEASE", "KERNEL", "INITRD", "PAIR", ""], ...cells]).map((line) => line.trimEnd()),
-    ...links.map(({ name, target, problem }) => `${name} -> ${target ?? "?"}${problem === null ? "" : `  (${problem})`}`),
+    ...links.map(
+      ({ name, target, problem }) => `${name} -> ${target ?? "?"}${problem === null ? "" : `  (${problem})`}`,
+    ),
   ];
 }

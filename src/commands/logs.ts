@@ -15,7 +15,8 @@ type Source = (typeof SOURCES)[number];
 export const logs = defineCommand({
   name: "logs",
   summary: "what a guest's console, QEMU, the hook or the service wrote",
-  about: "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of the whole machine).",
+  about:
+    "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of the whole machine).",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "--source <source>", text: `one of ${SOURCES.join(", ")} (default serial)` },
@@ -33,7 +34,9 @@ export const logs = defineCommand({
     const guest = await findGuest(name);
     const file = fileOf(guest, source);
     if (!existsSync(file)) {
-      throw new UserError("NO_LOG", `There is no ${source} log of ${guest.name} (${file}).`, { exitCode: EXIT.notFound });
+      throw new UserError("NO_LOG", `There is no ${source} log of ${guest.name} (${file}).`, {
+        exitCode: EXIT.notFound,
+      });
     }
     const args = ["-n", String(lines), ...(follow ? ["-F"] : []), "--", file];
     if (!follow) {

@@ -8,9 +8,14 @@ import { FORCE_OPTION, serviceForStart, timeoutOption, timeoutSchema, WAIT_OPTIO
 export const reboot = defineCommand({
   name: "reboot",
   summary: "reboot a guest into the kernel that it should boot now",
-  about: "Shuts a guest down and starts it again, so that the kernel that its apt installed really runs. (A 'virsh reboot' leaves it off: docs/limitations.md.)",
+  about:
+    "Shuts a guest down and starts it again, so that the kernel that its apt installed really runs. (A 'virsh reboot' leaves it off: docs/limitations.md.)",
   arguments: [["<name>", "name or UUID of the guest"]],
-  options: [FORCE_OPTION, WAIT_OPTION, timeoutOption(600, "for the shutdown, and with --wait for the boot: give up")],
+  options: [
+    FORCE_OPTION,
+    WAIT_OPTION,
+    timeoutOption(600, "for the shutdown, and with --wait for the boot: give up"),
+  ],
   schema: z.object({
     force: z.boolean().default(false),
     wait: z.boolean().default(false),

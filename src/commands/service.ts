@@ -16,7 +16,8 @@ export const service: Command = {
   ...defineCommand({
     name: "service",
     summary: "run the service that starts guests again when they reboot",
-    about: "Runs the reconciler in the foreground until it is ended by a signal. On machines with systemd, 'bootshare service install' makes it a unit; elsewhere, commands that start guests start it by themselves. It may be killed at any time: what happened meanwhile is found when it runs again.",
+    about:
+      "Runs the reconciler in the foreground until it is ended by a signal. On machines with systemd, 'bootshare service install' makes it a unit; elsewhere, commands that start guests start it by themselves. It may be killed at any time: what happened meanwhile is found when it runs again.",
     schema: z.object({}),
     action: async () => {
       const stop = new AbortController();
@@ -70,8 +71,12 @@ export const service: Command = {
 
 function requireSystemd(): void {
   if (hasSystemd()) return;
-  throw new UserError("NO_SYSTEMD", "systemd does not run this machine, so there is no unit to install or remove.", {
-    exitCode: EXIT.unusable,
-    hint: "Commands that start guests start the service by themselves here; 'bootshare service' runs it in the foreground.",
-  });
+  throw new UserError(
+    "NO_SYSTEMD",
+    "systemd does not run this machine, so there is no unit to install or remove.",
+    {
+      exitCode: EXIT.unusable,
+      hint: "Commands that start guests start the service by themselves here; 'bootshare service' runs it in the foreground.",
+    },
+  );
 }

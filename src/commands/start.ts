@@ -8,7 +8,8 @@ import { serviceForStart, timeoutOption, timeoutSchema, WAIT_OPTION } from "./sh
 export const start = defineCommand({
   name: "start",
   summary: "start a guest",
-  about: "Starts a guest. The hook chooses its kernel, as it does for 'virsh start'. Clears the state 'failed'.",
+  about:
+    "Starts a guest. The hook chooses its kernel, as it does for 'virsh start'. Clears the state 'failed'.",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [WAIT_OPTION, timeoutOption(600, "with --wait: give up")],
   schema: z.object({ wait: z.boolean().default(false), timeout: timeoutSchema(600) }),

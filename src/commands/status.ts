@@ -55,7 +55,10 @@ export const status = defineCommand({
     const now = new Date().toISOString();
     const rows = [
       ["Guest", `${view.name} (${view.uuid})`],
-      ["System", `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`],
+      [
+        "System",
+        `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`,
+      ],
       ["State", `${document.state}${document.saved ? ", saved" : ""}; meant to be ${document.desired}`],
     ];
     if (current !== undefined) {
@@ -63,8 +66,12 @@ export const status = defineCommand({
       rows.push(["Boot", bootLine(document.boot, current, now)]);
     }
     rows.push(["Last good", document.lastGood ?? "none yet"]);
-    rows.push(["Boots next", next === null ? "nothing can be booted: see 'bootshare kernels'" : `${next.release}: ${next.why}`]);
-    if (failed !== undefined) rows.push(["FAILED", `since ${localTime(failed.since)}: ${printable(failed.why, 2000)}`]);
+    rows.push([
+      "Boots next",
+      next === null ? "nothing can be booted: see 'bootshare kernels'" : `${next.release}: ${next.why}`,
+    ]);
+    if (failed !== undefined)
+      rows.push(["FAILED", `since ${localTime(failed.since)}: ${printable(failed.why, 2000)}`]);
     if (service === "stopped") {
       rows.push(["Note", "no bootshare service runs: a guest that reboots stays off until it does"]);
     }
@@ -82,6 +89,7 @@ interface Times {
 
 function bootLine(word: string, { asked, good, ended, how }: Times, now: string): string {
   if (ended !== undefined) return `${word}, ended by ${how ?? "?"} ${duration(ended, now)} ago`;
-  if (good !== undefined) return `good, ${duration(asked, good)} after it was asked for, ${duration(good, now)} ago`;
+  if (good !== undefined)
+    return `good, ${duration(asked, good)} after it was asked for, ${duration(good, now)} ago`;
   return `${word}, asked for ${duration(asked, now)} ago`;
 }

@@ -3,7 +3,18 @@
  * leaves something behind says how to take it away again, and a step that fails takes all of it away.
  */
 import { randomBytes, randomUUID } from "node:crypto";
-import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { appendFile, copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -11,19 +22,22 @@ import { appendEvents } from "../boot/log.ts";
 import { prunePairs } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
-import { domainXml, type Network } from "../libvirt/domain-create.ts";
+import { domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
-import { defineDomain, destroyDomain, domainStatuses, requireLibvirt, undefineDomain } from "../libvirt/virsh.ts";
+import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
 import type { AccelChoice } from "../machine/accel.ts";
 import { chooseAccel } from "../machine/choose.ts";
-import { findVirtiofsd, hostArch } from "../machine/host.ts";
+import { hostArch } from "../machine/host.ts";
 import { machineShape } from "../machine/shape.ts";
+import { findVirtiofsd } from "../machine/virtiofsd.ts";
 import { type GuestPaths, guestPathsOf, statePaths } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
 import { findSuite, kernelPackage } from "../provision/suites.ts";
-import { seedShare, type ShareTransport, transportOf } from "../share/transport.ts";
+import { seedShare } from "../share/seed.ts";
+import type { ShareTransport } from "../share/transport.ts";
+import { TRANSPORTS } from "../share/transports.ts";
 import { lastLines, printable } from "../text.ts";
 import { findGuest, type GuestView } from "./inventory.ts";
 import { startGuest, waitForGood } from "./life.ts";
@@ -38,7 +52,7 @@ export interface CreateOptions {
   readonly diskBytes: number;
   readonly share: "auto" | "virtiofs" | "9p";
   readonly accel: AccelChoice;
-  readonly network: Network;
+  readonly network: NetworkSpec;
   readonly kernelPackage: string | undefined;
   readonly mirror: string | undefined;
   readonly securityMirror: string | undefined;
@@ -150,7 +164,6 @@ export class Creation {
     const { transport, reason: transportReason } = chooseTransport(this.#options.share);
     kernelPackage(suite, arch, transport.name, this.#options.kernelPackage);
     if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
-    await requireLibvirt();
     this.#reserve();
     await requireFreeName(name);
     await requireHook();
@@ -176,13 +189,20 @@ export class Creation {
     for (const folder of [root, guests, work]) mkdirSync(folder, { recursive: true, mode: 0o711 });
     clearAbandoned(work);
     mkdirSync(this.#work, { mode: 0o711 });
-    this.#undo.push({ what: this.#work, run: async () => await rm(this.#work, { recursive: true, force: true }) });
+    this.#undo.push({
+      what: this.#work,
+      run: async () => await rm(this.#work, { recursive: true, force: true }),
+    });
     if (!tryLock(openSync(join(this.#work, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
     const nameLock = openSync(join(work, `${this.#options.name}.lock`), "a", 0o600);
     if (!tryLock(nameLock)) {
-      throw new UserError("NAME_TAKEN", `Another command is making a guest named ${this.#options.name} at this moment.`, {
-        exitCode: EXIT.conflict,
-      });
+      throw new UserError(
+        "NAME_TAKEN",
+        `Another command is making a guest named ${this.#options.name} at this moment.`,
+        {
+          exitCode: EXIT.conflict,
+        },
+      );
     }
   }
 
@@ -223,7 +243,9 @@ export class Creation {
   #pendingLog: Promise<void> = Promise.resolve();
 
   #logLine(line: string): void {
-    this.#pendingLog = this.#pendingLog.then(async () => await appendFile(this.logFile, `${printable(line, 4000)}\n`, { mode: 0o600 }));
+    this.#pendingLog = this.#pendingLog.then(
+      async () => await appendFile(this.logFile, `${printable(line, 4000)}\n`, { mode: 0o600 }),
+    );
   }
 
   async #setUp(): Promise<undefined> {
@@ -233,7 +255,10 @@ export class Creation {
     const paths = this.#paths;
     const qemu = await qemuUser();
     mkdirSync(paths.dir, { mode: 0o710 });
-    this.#undo.push({ what: paths.dir, run: async () => await rm(paths.dir, { recursive: true, force: true }) });
+    this.#undo.push({
+      what: paths.dir,
+      run: async () => await rm(paths.dir, { recursive: true, force: true }),
+    });
     for (const folder of [paths.run, paths.share]) mkdirSync(folder, { mode: 0o710 });
     for (const folder of [paths.pairs, paths.ssh]) mkdirSync(folder, { mode: 0o700 });
     for (const folder of [paths.dir, paths.run]) {
@@ -268,6 +293,7 @@ export class Creation {
     const made = this.#provisioned;
     if (made === undefined) throw new Error("there is no root disk");
     const { memoryBytes, cpus, network } = this.#options;
+    const paths = this.#paths;
     await requireFreeName(plan.name);
     await defineDomain(
       domainXml({
@@ -277,7 +303,12 @@ export class Creation {
         suite: plan.suite,
         memoryMiB: Math.round(memoryBytes / 2 ** 20),
         cpus,
-        paths: this.#paths,
+        kernel: paths.runKernel,
+        initrd: paths.runInitrd,
+        disk: paths.disk,
+        serialLog: paths.serialLog,
+        report: paths.report,
+        share: paths.share,
         rootUuid: made.rootUuid,
         mac: plan.mac,
         network,
@@ -318,10 +349,14 @@ export class Creation {
 function nativeArch(asked: string | undefined): DebianArch {
   const native = hostArch();
   if (asked === undefined || asked === native) return native;
-  throw new UserError("ARCH_NOT_NATIVE", `This host is ${native}, and guests of another architecture (${printable(asked)}) cannot be made yet.`, {
-    exitCode: EXIT.usage,
-    hint: `Leave --arch out, or make the guest on a host of that architecture.`,
-  });
+  throw new UserError(
+    "ARCH_NOT_NATIVE",
+    `This host is ${native}, and guests of another architecture (${printable(asked)}) cannot be made yet.`,
+    {
+      exitCode: EXIT.usage,
+      hint: `Leave --arch out, or make the guest on a host of that architecture.`,
+    },
+  );
 }
 
 /**
@@ -332,11 +367,14 @@ export function chooseTransport(
   asked: "auto" | "virtiofs" | "9p",
   virtiofsd: string | undefined = findVirtiofsd(),
 ): { transport: ShareTransport; reason: string } {
-  if (asked === "9p") return { transport: transportOf("9p"), reason: "it was asked for" };
+  if (asked === "9p") return { transport: TRANSPORTS["9p"], reason: "it was asked for" };
   if (virtiofsd !== undefined) {
-    return { transport: transportOf("virtiofs"), reason: asked === "auto" ? `this host has ${virtiofsd}` : "it was asked for" };
+    return {
+      transport: TRANSPORTS.virtiofs,
+      reason: asked === "auto" ? `this host has ${virtiofsd}` : "it was asked for",
+    };
   }
-  if (asked === "auto") return { transport: transportOf("9p"), reason: "this host has no virtiofsd" };
+  if (asked === "auto") return { transport: TRANSPORTS["9p"], reason: "this host has no virtiofsd" };
   throw new UserError("VIRTIOFSD_MISSING", "virtiofs was asked for, and this host has no virtiofsd.", {
     exitCode: EXIT.unusable,
     hint: "Install it (Debian 13: apt-get install virtiofsd; Debian 12: it is in qemu-system-common), or take --share 9p.",
@@ -354,11 +392,15 @@ async function requireFreeName(name: string): Promise<void> {
 async function requireHook(): Promise<void> {
   const { usable, lines } = await hookStatus();
   if (usable) return;
-  throw new UserError("HOOK_MISSING", "bootshare's libvirt hook is not in place, so no guest could be started.", {
-    exitCode: EXIT.unusable,
-    detail: lines.join("\n"),
-    hint: "Install it with 'bootshare hook install --restart'.",
-  });
+  throw new UserError(
+    "HOOK_MISSING",
+    "bootshare's libvirt hook is not in place, so no guest could be started.",
+    {
+      exitCode: EXIT.unusable,
+      detail: lines.join("\n"),
+      hint: "Install it with 'bootshare hook install --restart'.",
+    },
+  );
 }
 
 async function requireSpace(): Promise<void> {
@@ -366,10 +408,14 @@ async function requireSpace(): Promise<void> {
   const { bavail, bsize } = await statfs(root);
   if (bavail * bsize >= SPACE_BYTES) return;
   const free = Math.floor((bavail * bsize) / 2 ** 20);
-  throw new UserError("NO_SPACE", `There are only ${free} MiB free below ${root}; making a guest needs ${SPACE_BYTES / 2 ** 30} GiB.`, {
-    exitCode: EXIT.unusable,
-    hint: `Free some space, or mount a larger file system at ${root}.`,
-  });
+  throw new UserError(
+    "NO_SPACE",
+    `There are only ${free} MiB free below ${root}; making a guest needs ${SPACE_BYTES / 2 ** 30} GiB.`,
+    {
+      exitCode: EXIT.unusable,
+      hint: `Free some space, or mount a larger file system at ${root}.`,
+    },
+  );
 }
 
 async function userKeys(file: string): Promise<string[]> {
@@ -377,18 +423,27 @@ async function userKeys(file: string): Promise<string[]> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw new UserError("SSH_KEY_UNREADABLE", `The ssh key ${printable(file)} cannot be read: ${messageOf(error)}.`, {
-      exitCode: EXIT.usage,
-    });
+    throw new UserError(
+      "SSH_KEY_UNREADABLE",
+      `The ssh key ${printable(file)} cannot be read: ${messageOf(error)}.`,
+      {
+        exitCode: EXIT.usage,
+      },
+    );
   }
-  const keys = text.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"));
+  const keys = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
   for (const key of keys) checkPublicKey(key);
   return keys;
 }
 
 /** A MAC address in the range that QEMU and libvirt use (52:54:00). */
 function randomMac(): string {
-  return ["52", "54", "00", ...[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+  return ["52", "54", "00", ...[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0"))].join(
+    ":",
+  );
 }
 
 function clearAbandoned(work: string): void {

@@ -43,8 +43,12 @@ export function decide(facts: Facts): Action {
   if (domain.reason === "saved" || domain.saved) return nothing("it is saved; a start restores it");
   if (state.failed !== undefined) return nothing("it failed, and waits for a person");
   if (state.desired === "off") return nothing("it is meant to be off");
-  if (state.pending?.what === "start") return start("a start was asked for", state.pending.by === "reconciler");
-  if (state.pending?.what === "reboot" && facts.now.getTime() - Date.parse(state.pending.t) < REBOOT_WISH_MS) {
+  if (state.pending?.what === "start")
+    return start("a start was asked for", state.pending.by === "reconciler");
+  if (
+    state.pending?.what === "reboot" &&
+    facts.now.getTime() - Date.parse(state.pending.t) < REBOOT_WISH_MS
+  ) {
     return start("a reboot was asked for", false);
   }
   if (attempt === undefined) return start("it is meant to be on, and has never been started");
@@ -58,7 +62,8 @@ export function decide(facts: Facts): Action {
   if (attempt.how === "destroyed") return { do: "stay-off", why: "it was destroyed" };
   // A host that shuts down powers its guests off; what they were meant to be is on.
   if (rebooted) return start("the host was rebooted", false);
-  if (attempt.how === "poweroff" || attempt.how === "halt") return { do: "stay-off", why: "it was powered off" };
+  if (attempt.how === "poweroff" || attempt.how === "halt")
+    return { do: "stay-off", why: "it was powered off" };
   if (attempt.how === "reboot") return start("it rebooted", attempt.good === undefined);
   return start(ENDINGS[attempt.how ?? "unknown"]);
 

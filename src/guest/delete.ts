@@ -20,10 +20,14 @@ export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
     const { status } = await findGuest(guest.uuid);
     if (status.state !== "shut off") {
       if (!force) {
-        throw new UserError("GUEST_RUNNING", `The guest ${guest.name} is ${status.state}; nothing was deleted.`, {
-          exitCode: EXIT.conflict,
-          hint: `Stop it first with 'bootshare stop ${guest.name}', or use --force.`,
-        });
+        throw new UserError(
+          "GUEST_RUNNING",
+          `The guest ${guest.name} is ${status.state}; nothing was deleted.`,
+          {
+            exitCode: EXIT.conflict,
+            hint: `Stop it first with 'bootshare stop ${guest.name}', or use --force.`,
+          },
+        );
       }
       appendEvents(guest.paths, [{ e: "asked", what: "stop", by: "person" }]);
       await destroyDomain(guest.uuid);

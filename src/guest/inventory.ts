@@ -57,7 +57,10 @@ export async function findGuest(nameOrUuid: string): Promise<Guest> {
     domain === undefined
       ? `There is no guest named ${printable(nameOrUuid)}.`
       : `The domain ${printable(nameOrUuid)} is no guest of bootshare's.`;
-  throw new UserError("GUEST_NOT_FOUND", sentence, { exitCode: EXIT.notFound, hint: "'bootshare list' shows all guests." });
+  throw new UserError("GUEST_NOT_FOUND", sentence, {
+    exitCode: EXIT.notFound,
+    hint: "'bootshare list' shows all guests.",
+  });
 }
 
 function guestOf(domain: DomainEntry): Guest {

@@ -43,10 +43,14 @@ async function startOff(view: GuestView): Promise<void> {
   if (after.current?.id === before && after.pending !== undefined) {
     await destroyDomain(view.uuid);
     appendEvents(view.paths, [{ e: "desired", state: "off", why: "the hook was not called" }]);
-    throw new UserError("HOOK_NOT_CALLED", `libvirt started ${view.name} without calling bootshare's hook, so it was stopped again.`, {
-      exitCode: EXIT.unusable,
-      hint: "Install the hook and restart libvirt's daemon with 'bootshare hook install --restart'.",
-    });
+    throw new UserError(
+      "HOOK_NOT_CALLED",
+      `libvirt started ${view.name} without calling bootshare's hook, so it was stopped again.`,
+      {
+        exitCode: EXIT.unusable,
+        hint: "Install the hook and restart libvirt's daemon with 'bootshare hook install --restart'.",
+      },
+    );
   }
 }
 
@@ -96,10 +100,14 @@ async function shutDown(guest: Guest, timeoutMs: number): Promise<void> {
     if ((await findGuest(guest.uuid)).status.state === "shut off") return;
     await sleep(1000);
   }
-  throw new UserError("STOP_TIMEOUT", `The guest ${guest.name} did not shut down within ${timeoutMs / 1000} s; it is still running.`, {
-    exitCode: EXIT.timeout,
-    hint: `Look at it with 'bootshare console ${guest.name}', or cut its power with --force.`,
-  });
+  throw new UserError(
+    "STOP_TIMEOUT",
+    `The guest ${guest.name} did not shut down within ${timeoutMs / 1000} s; it is still running.`,
+    {
+      exitCode: EXIT.timeout,
+      hint: `Look at it with 'bootshare console ${guest.name}', or cut its power with --force.`,
+    },
+  );
 }
 
 /** Whether the guest's agent answers within a few seconds. */
@@ -149,12 +157,20 @@ export async function waitForGood(
         hint: `See 'bootshare logs ${guest.name}'.`,
       });
     }
-    say(current?.up === undefined ? "waiting for its kernel" : `${current.reported ?? "the kernel"} is up, services are starting`);
+    say(
+      current?.up === undefined
+        ? "waiting for its kernel"
+        : `${current.reported ?? "the kernel"} is up, services are starting`,
+    );
     if (Date.now() >= until) {
-      throw new UserError("BOOT_TIMEOUT", `The guest ${guest.name} was not up within ${Math.round(timeoutMs / 1000)} s.`, {
-        exitCode: EXIT.timeout,
-        hint: `Look at 'bootshare logs ${guest.name}' and 'bootshare console ${guest.name}'; --timeout gives it longer.`,
-      });
+      throw new UserError(
+        "BOOT_TIMEOUT",
+        `The guest ${guest.name} was not up within ${Math.round(timeoutMs / 1000)} s.`,
+        {
+          exitCode: EXIT.timeout,
+          hint: `Look at 'bootshare logs ${guest.name}' and 'bootshare console ${guest.name}'; --timeout gives it longer.`,
+        },
+      );
     }
     await sleep(1000, undefined, signal === undefined ? {} : { signal });
   }

@@ -11,16 +11,24 @@ import type { Guest } from "./inventory.ts";
  * @param waitMs how long to wait for another holder, in milliseconds
  * @throws {UserError} `GUEST_BUSY` when the wait was in vain
  */
-export async function withGuestLock<T>(guest: Pick<Guest, "name" | "paths">, waitMs: number, act: () => Promise<T>): Promise<T> {
+export async function withGuestLock<T>(
+  guest: Pick<Guest, "name" | "paths">,
+  waitMs: number,
+  act: () => Promise<T>,
+): Promise<T> {
   const fd = openSync(guest.paths.lock, "a", 0o600);
   try {
     const until = Date.now() + waitMs;
     while (!tryLock(fd)) {
       if (Date.now() >= until) {
-        throw new UserError("GUEST_BUSY", `Another command is changing the guest ${guest.name} at this moment.`, {
-          exitCode: EXIT.conflict,
-          hint: "Wait for it to finish, and try again.",
-        });
+        throw new UserError(
+          "GUEST_BUSY",
+          `Another command is changing the guest ${guest.name} at this moment.`,
+          {
+            exitCode: EXIT.conflict,
+            hint: "Wait for it to finish, and try again.",
+          },
+        );
       }
       await sleep(200);
     }

@@ -51,7 +51,10 @@ export async function reconcileLocked(guest: Guest, hostStopping: boolean): Prom
  *
  * @throws {UserError} `LIBVIRT_UNREACHABLE` while libvirt does not answer
  */
-export async function reconcileAll(hostStopping: boolean, report: (done: Reconciled) => void): Promise<GuestView[]> {
+export async function reconcileAll(
+  hostStopping: boolean,
+  report: (done: Reconciled) => void,
+): Promise<GuestView[]> {
   const views: GuestView[] = [];
   for (const listed of await listGuests()) {
     const moment = { hostBoot: hostBootId(), now: new Date() };
@@ -68,7 +71,8 @@ export async function reconcileAll(hostStopping: boolean, report: (done: Reconci
       views.push(done.guest);
       report(done);
     } catch (error) {
-      const passing = error instanceof UserError && (error.code === "GUEST_BUSY" || error.code === "GUEST_NOT_FOUND");
+      const passing =
+        error instanceof UserError && (error.code === "GUEST_BUSY" || error.code === "GUEST_NOT_FOUND");
       if (!passing && errnoOf(error) !== "ENOENT") throw error;
     }
   }

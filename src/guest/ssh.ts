@@ -77,7 +77,14 @@ export function sshArguments(guest: Guest, endpoint: Endpoint, command: readonly
   return [
     ...["-i", guest.paths.sshKey, "-p", String(endpoint.port), "-l", "root"],
     ...["-o", "IdentitiesOnly=yes", "-o", `UserKnownHostsFile=${guest.paths.knownHosts}`],
-    ...["-o", `HostKeyAlias=${guest.uuid}`, "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"],
+    ...[
+      "-o",
+      `HostKeyAlias=${guest.uuid}`,
+      "-o",
+      "StrictHostKeyChecking=yes",
+      "-o",
+      "GlobalKnownHostsFile=/dev/null",
+    ],
     ...["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"],
     // A configuration file of whoever calls must not change whom we talk to.
     ...["-F", "/dev/null"],

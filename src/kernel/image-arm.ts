@@ -4,7 +4,6 @@
  * wrappings of arm64's that QEMU unpacks (hw/arm/boot.c).
  */
 import { constants, gunzipSync } from "node:zlib";
-import { printable } from "../text.ts";
 import type { DebianArch } from "./arch.ts";
 import { cString, has, u16, u32, u64 } from "./bytes.ts";
 import { cutShort, type KernelImage, refused } from "./image-facts.ts";
@@ -50,9 +49,8 @@ export function readZboot(head: Buffer, size: number): KernelImage | undefined {
   if (arch === undefined) return refused("is an EFI zboot image for a machine that is not known here");
   if (arch !== "arm64") return refused(`is an EFI zboot image for ${arch}, which QEMU does not unpack`);
   if (compression !== "gzip") {
-    return refused(
-      `is an EFI zboot image packed with ${printable(compression, 16)}; every QEMU unpacks gzip only`,
-    );
+    const packer = /^[a-z0-9]+$/.test(compression) ? compression : "something unknown";
+    return refused(`is an EFI zboot image packed with ${packer}; every QEMU unpacks gzip only`);
   }
   return cutShort(offset + length, size) ?? { ok: true, format: "zboot", arches: [arch] };
 }

@@ -76,7 +76,9 @@ export function domainXml(spec: DomainSpec): string {
         element("initrd", {}, spec.initrd),
         element("cmdline", {}, cmdline(spec)),
       ),
-      shape.features.length === 0 ? undefined : element("features", {}, ...shape.features.map((name) => element(name))),
+      shape.features.length === 0
+        ? undefined
+        : element("features", {}, ...shape.features.map((name) => element(name))),
       cpu(shape.cpu),
       element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
       // A reset in QEMU would start the old kernel again, which is still in its memory. So the machine goes, and the
@@ -170,7 +172,11 @@ function devices(spec: DomainSpec): XmlElement[] {
       element("source", { path: spec.report, append: "on" }),
       element("target", { type: "virtio", name: REPORT_PORT }),
     ),
-    element("channel", { type: "unix" }, element("target", { type: "virtio", name: "org.qemu.guest_agent.0" })),
+    element(
+      "channel",
+      { type: "unix" },
+      element("target", { type: "virtio", name: "org.qemu.guest_agent.0" }),
+    ),
     // Memory that the guest has freed goes back to the host by itself; nobody inflates the balloon.
     element("memballoon", { model: "virtio", freePageReporting: "on" }),
     element("rng", { model: "virtio" }, element("backend", { model: "random" }, "/dev/urandom")),
@@ -194,8 +200,7 @@ function filesystem({ transport, share }: DomainSpec): XmlElement {
 }
 
 function networkInterface({ network, mac }: DomainSpec): XmlElement {
-  const source =
-    network.kind === "user" ? undefined : element("source", { [network.kind]: network.name });
+  const source = network.kind === "user" ? undefined : element("source", { [network.kind]: network.name });
   return element(
     "interface",
     { type: network.kind },
@@ -209,7 +214,8 @@ function check(spec: DomainSpec): void {
   const { uuid, rootUuid, mac, memoryMiB, cpus } = spec;
   if (!UUID_PATTERN.test(uuid)) throw invalid("UUID", uuid);
   // libvirt refuses a slash; a line break would break every list of domains.
-  if (!/^[^/\p{C}\p{Zl}\p{Zp}]{1,200}$/u.test(spec.name) || spec.name.trim() !== spec.name) throw invalid("name", spec.name);
+  if (!/^[^/\p{C}\p{Zl}\p{Zp}]{1,200}$/u.test(spec.name) || spec.name.trim() !== spec.name)
+    throw invalid("name", spec.name);
   if (!/^[0-9A-Fa-f-]{4,36}$/.test(rootUuid)) throw invalid("root file system UUID", rootUuid);
   if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) throw invalid("MAC address", mac);
   if (!Number.isInteger(memoryMiB) || memoryMiB < 64) throw invalid("memory in MiB", String(memoryMiB));

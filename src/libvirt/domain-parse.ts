@@ -2,7 +2,13 @@
  * Reads what bootshare needs from a domain's XML. The hook, which runs as root, uses it too, so it imports little, and
  * what it reads is judged: a member of the group libvirt can define any domain with any text in it.
  */
-import { DOMParser, type Document, type Element, type Node as DomNode, onWarningStopParsing } from "@xmldom/xmldom";
+import {
+  DOMParser,
+  type Document,
+  type Node as DomNode,
+  type Element,
+  onWarningStopParsing,
+} from "@xmldom/xmldom";
 import { messageOf, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, isDebianArch, libvirtArch } from "../kernel/arch.ts";
 import { METADATA_NAMESPACE, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
@@ -82,15 +88,17 @@ const MAX_DEPTH = 64;
 export function parseXml(xml: string): Document {
   if (xml.length > MAX_XML) throw invalid(`it is longer than ${MAX_XML} characters`);
   // libvirt drops the document type and its entities, and never writes one.
-  if (/<!(DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)/i.test(xml)) throw invalid("it has a document type declaration");
+  if (/<!(DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)/i.test(xml))
+    throw invalid("it has a document type declaration");
   if (depthOf(xml) > MAX_DEPTH) throw invalid(`its elements are nested more than ${MAX_DEPTH} deep`);
   try {
     // XML 1.0 line ends: xmldom's default takes U+0085 and U+2028 for line ends too, which would change text.
     const normalizeLineEndings = (text: string): string => text.replace(/\r\n?/g, "\n");
-    return new DOMParser({ onError: onWarningStopParsing, locator: false, normalizeLineEndings }).parseFromString(
-      xml,
-      "text/xml",
-    );
+    return new DOMParser({
+      onError: onWarningStopParsing,
+      locator: false,
+      normalizeLineEndings,
+    }).parseFromString(xml, "text/xml");
   } catch (error) {
     throw invalid(printable(messageOf(error).split("\n")[0] ?? "", 160));
   }
@@ -128,7 +136,9 @@ export function parseDomain(xml: string): DomainFacts {
   const metadata = guest === undefined ? undefined : parseMetadata(guest, name);
   const os = childOf(root, "os");
   const devices = childOf(root, "devices");
-  const share = childrenOf(devices, "filesystem").find((fs) => attribute(childOf(fs, "target"), "dir") === SHARE_TAG);
+  const share = childrenOf(devices, "filesystem").find(
+    (fs) => attribute(childOf(fs, "target"), "dir") === SHARE_TAG,
+  );
   const type = childOf(os, "type");
   const arch = archOf(attribute(type, "arch") ?? "", metadata);
   if (arch === undefined && metadata !== undefined) throw archUnknown(name);
@@ -164,15 +174,20 @@ function parseMetadata(guest: Element, name: string): GuestMetadata {
   if (!/^[1-9][0-9]{0,5}$/.test(schema)) throw badMetadata(name, "has no schema number");
   if (schema !== "1") throw badMetadata(name, `is of schema ${schema}, which a later bootshare wrote`);
   const word = (localName: string): string | undefined => {
-    const child = childrenOf(guest).find((e) => e.namespaceURI === METADATA_NAMESPACE && e.localName === localName);
+    const child = childrenOf(guest).find(
+      (e) => e.namespaceURI === METADATA_NAMESPACE && e.localName === localName,
+    );
     const text = child?.textContent?.trim();
     if (text === undefined) return undefined;
-    if (!/^[a-z0-9][a-z0-9.+_-]{0,63}$/i.test(text)) throw badMetadata(name, `holds no plain word as ${localName}`);
+    if (!/^[a-z0-9][a-z0-9.+_-]{0,63}$/i.test(text))
+      throw badMetadata(name, `holds no plain word as ${localName}`);
     return text;
   };
   const [arch, suite, transport, role] = [word("arch"), word("suite"), word("transport"), word("role")];
-  if (arch !== undefined && !isDebianArch(arch)) throw badMetadata(name, "names an architecture that Debian has not");
-  if (transport !== undefined && !isTransport(transport)) throw badMetadata(name, "names a transport that is unknown");
+  if (arch !== undefined && !isDebianArch(arch))
+    throw badMetadata(name, "names an architecture that Debian has not");
+  if (transport !== undefined && !isTransport(transport))
+    throw badMetadata(name, "names a transport that is unknown");
   return {
     uuid,
     schema: 1,
@@ -241,7 +256,9 @@ const UNITS: Readonly<Record<string, number>> = {
 
 /** MiB, rounded down; 0 where the XML does not say. */
 function memoryOf(memory: Element | undefined): number {
-  const unit = Object.hasOwn(UNITS, attribute(memory, "unit") ?? "KiB") ? UNITS[attribute(memory, "unit") ?? "KiB"] : 0;
+  const unit = Object.hasOwn(UNITS, attribute(memory, "unit") ?? "KiB")
+    ? UNITS[attribute(memory, "unit") ?? "KiB"]
+    : 0;
   const amount = Number(memory?.textContent ?? 0) * (unit ?? 0);
   return Number.isFinite(amount) && amount > 0 ? Math.floor(amount / 2 ** 20) : 0;
 }
@@ -280,11 +297,18 @@ function invalid(why: string): UserError {
 }
 
 function badMetadata(name: string, why: string): UserError {
-  return new UserError("METADATA_INVALID", `The bootshare metadata of the domain ${printable(name)} ${why}.`, {
-    hint: "Look at it with 'virsh dumpxml'; 'virsh edit' can change or remove the element.",
-  });
+  return new UserError(
+    "METADATA_INVALID",
+    `The bootshare metadata of the domain ${printable(name)} ${why}.`,
+    {
+      hint: "Look at it with 'virsh dumpxml'; 'virsh edit' can change or remove the element.",
+    },
+  );
 }
 
 function archUnknown(name: string): UserError {
-  return new UserError("ARCH_UNKNOWN", `The domain ${printable(name)} is of an architecture that Debian has not.`);
+  return new UserError(
+    "ARCH_UNKNOWN",
+    `The domain ${printable(name)} is of an architecture that Debian has not.`,
+  );
 }

@@ -34,7 +34,15 @@ const STATES: readonly (readonly [state: string, reasons: readonly string[]])[] 
     "paused",
     [
       ...["unknown", "user", "migrating", "saving", "dumping", "I/O error", "watchdog", "from snapshot"],
-      ...["shutting down", "creating snapshot", "crashed", "starting up", "post-copy", "post-copy failed", "api error"],
+      ...[
+        "shutting down",
+        "creating snapshot",
+        "crashed",
+        "starting up",
+        "post-copy",
+        "post-copy failed",
+        "api error",
+      ],
     ],
   ],
   ["in shutdown", ["unknown", "user"]],
@@ -68,7 +76,8 @@ export function parseStates(text: string): Map<string, { state: string; reason: 
   const found = new Map<string, { state: string; reason: string }>();
   for (const block of text.split(/^Domain: '/m).slice(1)) {
     const name = block.slice(0, Math.max(0, block.split("\n")[0]?.lastIndexOf("'") ?? 0));
-    const number = (key: string): number => Number(new RegExp(`^ +state\\.${key}=(\\d+)$`, "m").exec(block)?.[1] ?? 0);
+    const number = (key: string): number =>
+      Number(new RegExp(`^ +state\\.${key}=(\\d+)$`, "m").exec(block)?.[1] ?? 0);
     found.set(name.trimEnd(), stateWords(number("state"), number("reason")));
   }
   return found;
@@ -92,9 +101,14 @@ export function parseStatuses(text: string, marker: string): DomainEntry[] {
 
 /** Addresses in what `virsh domifaddr` prints, IPv4 first; none of the loopback interface or of link scope. */
 export function parseAddresses(text: string): string[] {
-  const found = [...text.matchAll(/ (ipv[46]) +([0-9a-fA-F.:]+)\/\d+\s*$/gm)].map(([, , address = ""]) => address);
+  const found = [...text.matchAll(/ (ipv[46]) +([0-9a-fA-F.:]+)\/\d+\s*$/gm)].map(
+    ([, , address = ""]) => address,
+  );
   const useful = found.filter((address) => !/^(127\.|::1$|fe80:|169\.254\.)/i.test(address));
-  return [...useful.filter((address) => !address.includes(":")), ...useful.filter((address) => address.includes(":"))];
+  return [
+    ...useful.filter((address) => !address.includes(":")),
+    ...useful.filter((address) => address.includes(":")),
+  ];
 }
 
 interface KnownError {
@@ -108,7 +122,8 @@ const KNOWN_ERRORS: readonly KnownError[] = [
     error: ([, text = ""]) => hookRefused(text),
   },
   {
-    pattern: /failed to connect to the hypervisor|Failed to connect socket|Cannot recv data|Connection reset by peer|client socket is closed|End of file while reading data/i,
+    pattern:
+      /failed to connect to the hypervisor|Failed to connect socket|Cannot recv data|Connection reset by peer|client socket is closed|End of file while reading data/i,
     error: (_, said) =>
       new UserError("LIBVIRT_UNREACHABLE", "libvirt's daemon cannot be reached at qemu:///system.", {
         exitCode: EXIT.unusable,
@@ -127,14 +142,16 @@ const KNOWN_ERRORS: readonly KnownError[] = [
   },
   {
     pattern: /domain is already running|domain .* is already active|Domain is already active/i,
-    error: () => new UserError("GUEST_RUNNING", "The domain is running already.", { exitCode: EXIT.conflict }),
+    error: () =>
+      new UserError("GUEST_RUNNING", "The domain is running already.", { exitCode: EXIT.conflict }),
   },
   {
     pattern: /domain is not running|domain is inactive|Domain is already inactive/i,
     error: () => new UserError("GUEST_OFF", "The domain is not running.", { exitCode: EXIT.conflict }),
   },
   {
-    pattern: /guest agent is not connected|agent is not responding|agent is not available|agent is not configured|Guest agent not available/i,
+    pattern:
+      /guest agent is not connected|agent is not responding|agent is not available|agent is not configured|Guest agent not available/i,
     error: (_, said) =>
       new UserError("AGENT_UNAVAILABLE", "The guest's agent does not answer.", {
         exitCode: EXIT.conflict,

@@ -2,6 +2,9 @@
  * The one module that talks to libvirt, through virsh, its official client. Domains are named by UUID: a name can be
  * another domain's tomorrow. All functions throw {@link virshError}'s errors.
  */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { UUID_PATTERN } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
@@ -19,7 +22,6 @@ const START_TIMEOUT_MS = 300_000;
 
 export interface VirshOptions {
   readonly timeoutMs?: number;
-  readonly input?: string;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface VirshOptions {
  */
 export async function virsh(args: readonly string[], options: VirshOptions = {}): Promise<string> {
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  const result = await run("virsh", ["-q", "-c", URI, ...args], { ...options, timeoutMs });
+  const result = await run("virsh", ["-q", "-c", URI, ...args], { timeoutMs });
   if (result.missing) throw missingProgram("virsh");
   if (result.timedOut) {
     throw new UserError("LIBVIRT_TIMEOUT", `libvirt did not answer within ${timeoutMs / 1000} s.`, {
@@ -70,12 +72,27 @@ export async function dumpXml(uuid: string, options: DumpOptions = {}): Promise<
 
 /** Defines a domain, or redefines the one of the same UUID and name. libvirt checks the XML against its schema. */
 export async function defineDomain(xml: string): Promise<void> {
-  await virsh(["define", "--validate", "/dev/stdin"], { input: xml });
+  // virsh opens a file by name, and /dev/stdin cannot be opened where it is a socket, as Node's pipes are.
+  const dir = await mkdtemp(join(tmpdir(), "bootshare-define-"));
+  try {
+    const file = join(dir, "domain.xml");
+    await writeFile(file, xml, { mode: 0o600 });
+    await virsh(["define", "--validate", file]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 }
 
 /** Forgets a domain that is off, with its managed save and firmware variables. Its disks and folders stay. */
 export async function undefineDomain(uuid: string): Promise<void> {
-  await virsh(["undefine", "--managed-save", "--snapshots-metadata", "--checkpoints-metadata", "--nvram", checked(uuid)]);
+  await virsh([
+    "undefine",
+    "--managed-save",
+    "--snapshots-metadata",
+    "--checkpoints-metadata",
+    "--nvram",
+    checked(uuid),
+  ]);
 }
 
 /** Starts a domain. @throws {UserError} `HOOK_REFUSED_START` with the hook's own line, `GUEST_RUNNING`, … */
@@ -113,7 +130,13 @@ export async function removeManagedSave(uuid: string): Promise<void> {
  * @throws {UserError} `AGENT_UNAVAILABLE`
  */
 export async function agentCommand(uuid: string, command: object, seconds: number): Promise<unknown> {
-  const args = ["qemu-agent-command", checked(uuid), JSON.stringify(command), "--timeout", String(Math.ceil(seconds))];
+  const args = [
+    "qemu-agent-command",
+    checked(uuid),
+    JSON.stringify(command),
+    "--timeout",
+    String(Math.ceil(seconds)),
+  ];
   const answer = await virsh(args, { timeoutMs: (seconds + 15) * 1000 });
   try {
     return JSON.parse(answer);

@@ -32,7 +32,9 @@ export function printXml(root: XmlElement): string {
 }
 
 function print({ name, attributes, content }: XmlElement, indent: string): string {
-  const pairs = Object.entries(attributes).map(([key, value]) => (value === undefined ? "" : ` ${key}="${escapeXml(value)}"`));
+  const pairs = Object.entries(attributes).map(([key, value]) =>
+    value === undefined ? "" : ` ${key}="${escapeXml(value)}"`,
+  );
   const open = `${indent}<${name}${pairs.join("")}`;
   if (typeof content === "string") return `${open}>${escapeXml(content)}</${name}>\n`;
   if (content.length === 0) return `${open}/>\n`;
@@ -58,9 +60,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
  */
 export function escapeXml(text: string): string {
   if (/[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u.test(text)) {
-    throw new UserError("TEXT_NOT_XML", `"${printable(text)}" holds a character that libvirt's XML cannot hold.`, {
-      hint: "Use text without control characters.",
-    });
+    throw new UserError(
+      "TEXT_NOT_XML",
+      `"${printable(text)}" holds a character that libvirt's XML cannot hold.`,
+      {
+        hint: "Use text without control characters.",
+      },
+    );
   }
   return text.replace(/[&<>"'\t\n\r]/g, (char) => ENTITIES[char] ?? char);
 }

@@ -114,7 +114,9 @@ async function readTrials(file: string): Promise<Trial[]> {
 async function writeTrials(file: string, trials: readonly Trial[]): Promise<void> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o755 });
-    await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, { mode: 0o644 });
+    await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, {
+      mode: 0o644,
+    });
   } catch {
     return;
   }
@@ -131,10 +133,17 @@ function resultOf(stored: Trial["result"]): TrialResult {
 
 const KVM_DEVICE = "/dev/kvm";
 /** Architectures of guests that KVM can run on a host's, by Node's name of the host's. */
-const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = { x64: ["amd64", "i386"], arm64: ["arm64"] };
+const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = {
+  x64: ["amd64", "i386"],
+  arm64: ["arm64"],
+};
 
 /** Why KVM cannot even be tried, from the host's architecture and what came of opening /dev/kvm. */
-export function obstacleOf(arch: DebianArch, hostArch: string, errno: string | undefined): string | undefined {
+export function obstacleOf(
+  arch: DebianArch,
+  hostArch: string,
+  errno: string | undefined,
+): string | undefined {
   if (!(KVM_RUNS[hostArch] ?? []).includes(arch)) return `KVM on this host does not run ${arch} guests.`;
   if (errno === undefined) return undefined;
   if (errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;

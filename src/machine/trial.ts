@@ -57,7 +57,11 @@ const KVM_LIMIT_RATIO = 3;
  *
  * @param qemuBinary the emulator that the domain will name, for example `/usr/bin/qemu-system-x86_64`
  */
-export async function tryAccelerator(accel: Accel, arch: DebianArch, qemuBinary: string): Promise<TrialResult> {
+export async function tryAccelerator(
+  accel: Accel,
+  arch: DebianArch,
+  qemuBinary: string,
+): Promise<TrialResult> {
   const program = PROGRAMS[arch];
   if (program === undefined) {
     return accel === "tcg"
@@ -89,7 +93,11 @@ async function runTrial(binary: string, args: string[], cwd: string, limitMs: nu
   // QEMU may abort and leave a core: the working directory is thrown away.
   const result = await run(binary, args, { cwd, timeoutMs: Math.ceil(limitMs) });
   const milliseconds = performance.now() - start;
-  return { outcome: outcomeOf(result), milliseconds, said: result.missing ? "it is not installed" : whatQemuSaid(result.stderr) };
+  return {
+    outcome: outcomeOf(result),
+    milliseconds,
+    said: result.missing ? "it is not installed" : whatQemuSaid(result.stderr),
+  };
 }
 
 function outcomeOf(result: RunResult): TrialRun["outcome"] {
@@ -121,11 +129,17 @@ export function judgeKvm(kvm: TrialRun, tcg: TrialRun): TrialResult {
         : "KVM does not run a guest: the trial did not end.";
     return { accel, usable: false, reason };
   }
-  if (kvm.outcome !== "right") return { accel, usable: false, reason: `KVM does not run a guest: ${why(kvm)}.` };
+  if (kvm.outcome !== "right")
+    return { accel, usable: false, reason: `KVM does not run a guest: ${why(kvm)}.` };
   if (tcg.outcome !== "right") return { accel, usable: true, reason: "KVM ran a guest." };
   const ratio = Math.round((kvm.milliseconds / tcg.milliseconds) * 100) / 100;
   if (ratio >= 1) {
-    return { accel, usable: false, reason: `KVM is slower than emulation here, ${ratio} times its time.`, ratio };
+    return {
+      accel,
+      usable: false,
+      reason: `KVM is slower than emulation here, ${ratio} times its time.`,
+      ratio,
+    };
   }
   return { accel, usable: true, reason: `KVM ran a guest in ${ratio} of the time of emulation.`, ratio };
 }

@@ -25,7 +25,9 @@ export function serviceState(): ServiceState {
  * @param program the bootshare program to run
  * @returns what was done
  */
-export async function ensureService(program: string): Promise<"running" | "started" | "systemd-unit-missing"> {
+export async function ensureService(
+  program: string,
+): Promise<"running" | "started" | "systemd-unit-missing"> {
   if (serviceState() === "running") return "running";
   if (hasSystemd()) {
     const { exitCode } = await run("systemctl", ["start", "bootshare.service"], { timeoutMs: 30_000 });

@@ -55,7 +55,8 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
         views = await reconcileAll(await isHostStopping(), (done) => {
           if (done.problem !== undefined) problems.set(done.guest.uuid, done.problem);
           // The same trouble, round after round, is said once.
-          if (done.problem === undefined || failures.get(done.guest.uuid) !== done.problem) log(sentence(done));
+          if (done.problem === undefined || failures.get(done.guest.uuid) !== done.problem)
+            log(sentence(done));
         });
         failures = problems;
         if (unreachable !== "") log("libvirt answers again");
@@ -115,11 +116,17 @@ function isBooting(view: GuestView): boolean {
 /** Off in the eyes of libvirt, but its attempt not yet known to be over: it is being started or stopped just now. */
 function isGoingDown(view: GuestView): boolean {
   const { current } = view.state;
-  return view.status.state === "shut off" && current !== undefined && current.ended === undefined && !view.status.saved;
+  return (
+    view.status.state === "shut off" &&
+    current !== undefined &&
+    current.ended === undefined &&
+    !view.status.saved
+  );
 }
 
 function sentence({ guest, action, problem }: Reconciled): string {
-  if (problem !== undefined) return `${guest.name}: cannot be started (${action.why}): ${printable(problem, 1000)}`;
+  if (problem !== undefined)
+    return `${guest.name}: cannot be started (${action.why}): ${printable(problem, 1000)}`;
   switch (action.do) {
     case "nothing":
       return `${guest.name}: ${action.why}`;

@@ -48,9 +48,13 @@ export function createSymlink(folder: number, name: string, target: string): voi
 /** Takes away a file or link of this name; a folder stays, and is an error. */
 function clear(path: string, name: string): void {
   if (fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new UserError("SHARE_NAME_TAKEN", `A folder is in the place of ${printable(name)} in the boot share.`, {
-      hint: "Remove it in the guest, or on the host while the guest is off.",
-    });
+    throw new UserError(
+      "SHARE_NAME_TAKEN",
+      `A folder is in the place of ${printable(name)} in the boot share.`,
+      {
+        hint: "Remove it in the guest, or on the host while the guest is off.",
+      },
+    );
   }
   fs.rmSync(path, { force: true });
 }

@@ -39,7 +39,10 @@ describe("catalogue of kernels", () => {
 
   it("has complete pairs, newest first, with sizes and the header's facts", () => {
     const rest = ["config-x", "System.map-x", "grub"].map(plain);
-    const { kernels } = catalogue([...rest, ...pairOf("6.1.0-9-amd64"), ...pairOf(NEW), ...pairOf("6.1.0-10-amd64")], "amd64");
+    const { kernels } = catalogue(
+      [...rest, ...pairOf("6.1.0-9-amd64"), ...pairOf(NEW), ...pairOf("6.1.0-10-amd64")],
+      "amd64",
+    );
     expect(kernels.map((pair) => pair.release)).toEqual([NEW, "6.1.0-10-amd64", "6.1.0-9-amd64"]);
     expect(kernels[0]).toEqual({
       release: NEW,
@@ -92,9 +95,21 @@ describe("catalogue of kernels", () => {
     ["a kernel that was not read", plain(k), `${k} was not read`],
     ["a kernel that is a link", link(k, "/etc/shadow"), `${k} is a link, not a file`],
     ["a kernel that is a FIFO", { ...plain(k), kind: "other", problem: "is a FIFO" }, `${k} is a FIFO`],
-    ["a kernel of another architecture", file(k, zImage()), `${k} is a kernel for armhf or armel, not for amd64`],
-    ["a kernel that is half copied", file(k, bzImage(), 4096), `${k} is cut short: its header says 6129 bytes, the file has 4096`],
-    ["an initrd that is a folder", { ...plain(i), kind: "other", problem: "is a folder" }, `${i} is a folder`],
+    [
+      "a kernel of another architecture",
+      file(k, zImage()),
+      `${k} is a kernel for armhf or armel, not for amd64`,
+    ],
+    [
+      "a kernel that is half copied",
+      file(k, bzImage(), 4096),
+      `${k} is cut short: its header says 6129 bytes, the file has 4096`,
+    ],
+    [
+      "an initrd that is a folder",
+      { ...plain(i), kind: "other", problem: "is a folder" },
+      `${i} is a folder`,
+    ],
     ["an empty initrd", file(i, Buffer.alloc(0)), `${i} is empty`],
     ["an initrd that is too big", file(i, zstdInitrd(), INITRD_MAX_BYTES + 1), `${i} is larger than 512 MiB`],
     [
@@ -103,7 +118,10 @@ describe("catalogue of kernels", () => {
       `${i} does not begin like an initrd (cpio, or a compression that the kernel knows)`,
     ],
   ])("has no complete pair for %s", (_what, bad, reason) => {
-    const [pair] = catalogue([...pairOf(NEW).filter((entry) => entry.name !== bad.name), bad], "amd64").kernels;
+    const [pair] = catalogue(
+      [...pairOf(NEW).filter((entry) => entry.name !== bad.name), bad],
+      "amd64",
+    ).kernels;
     expect(pair).toMatchObject({ complete: false, reasons: [reason] });
   });
 
@@ -117,11 +135,18 @@ describe("catalogue of kernels", () => {
     const release = "6.12.48+deb13-riscv64";
     for (const stem of ["vmlinux", "vmlinuz"]) {
       const entries = [file(`${stem}-${release}`, image), initrd(release)];
-      expect(catalogue(entries, "riscv64").kernels[0]).toMatchObject({ complete: true, kernel: `${stem}-${release}` });
+      expect(catalogue(entries, "riscv64").kernels[0]).toMatchObject({
+        complete: true,
+        kernel: `${stem}-${release}`,
+      });
     }
     const both = [file(`vmlinuz-${release}`, image), file(`vmlinux-${release}`, image), initrd(release)];
     expect(catalogue(both, "riscv64").kernels.map((pair) => pair.kernel)).toEqual([`vmlinux-${release}`]);
-    const broken = [file(`vmlinux-${release}`, Buffer.from("x")), file(`vmlinuz-${release}`, image), initrd(release)];
+    const broken = [
+      file(`vmlinux-${release}`, Buffer.from("x")),
+      file(`vmlinuz-${release}`, image),
+      initrd(release),
+    ];
     expect(catalogue(broken, "riscv64").kernels.map((pair) => pair.kernel)).toEqual([`vmlinuz-${release}`]);
   });
 
@@ -167,7 +192,10 @@ describe("catalogue of links", () => {
 
   it("has an incomplete pair, with the reasons", () => {
     const entries = [kernel(NEW), file(`initrd.img-${NEW}`, Buffer.alloc(512)), ...linksTo(NEW)];
-    expect(catalogue(entries, "amd64").linked).toMatchObject({ complete: false, reasons: [expect.any(String)] });
+    expect(catalogue(entries, "amd64").linked).toMatchObject({
+      complete: false,
+      reasons: [expect.any(String)],
+    });
   });
 
   it("uses the link vmlinux where the architecture does", () => {
@@ -179,13 +207,27 @@ describe("catalogue of links", () => {
       link("initrd.img", `initrd.img-${release}`),
     ];
     expect(catalogue(entries, "riscv64").linked).toMatchObject({ release, complete: true });
-    expect(catalogue(entries, "amd64").linked).toEqual({ problem: "there is no link vmlinuz beside initrd.img" });
+    expect(catalogue(entries, "amd64").linked).toEqual({
+      problem: "there is no link vmlinuz beside initrd.img",
+    });
   });
 
-  const withLinks = (vmlinuz: BootEntry, img = link("initrd.img", `initrd.img-${NEW}`)) => [...pairOf(NEW), vmlinuz, img];
+  const withLinks = (vmlinuz: BootEntry, img = link("initrd.img", `initrd.img-${NEW}`)) => [
+    ...pairOf(NEW),
+    vmlinuz,
+    img,
+  ];
   it.each<[string, BootEntry[], string]>([
-    ["one link alone", [...pairOf(NEW), link("vmlinuz", `vmlinuz-${NEW}`)], "there is no link initrd.img beside vmlinuz"],
-    ["the other alone", [...pairOf(NEW), link("initrd.img", "x")], "there is no link vmlinuz beside initrd.img"],
+    [
+      "one link alone",
+      [...pairOf(NEW), link("vmlinuz", `vmlinuz-${NEW}`)],
+      "there is no link initrd.img beside vmlinuz",
+    ],
+    [
+      "the other alone",
+      [...pairOf(NEW), link("initrd.img", "x")],
+      "there is no link vmlinuz beside initrd.img",
+    ],
     [
       "an initrd that is being written",
       [kernel(NEW), plain(`initrd.img-${NEW}.new`), ...linksTo(NEW)],
@@ -196,9 +238,17 @@ describe("catalogue of links", () => {
       [...pairOf(OLD), ...withLinks(link("vmlinuz", `vmlinuz-${OLD}`))],
       `vmlinuz names release ${OLD}, but initrd.img names ${NEW}`,
     ],
-    ["a missing file", withLinks(link("vmlinuz", "vmlinuz-9")), "vmlinuz names vmlinuz-9, which is not there"],
+    [
+      "a missing file",
+      withLinks(link("vmlinuz", "vmlinuz-9")),
+      "vmlinuz names vmlinuz-9, which is not there",
+    ],
     ["itself", withLinks(link("vmlinuz", "vmlinuz")), "vmlinuz names vmlinuz, which is a link itself"],
-    ["another link", withLinks(link("vmlinuz", "initrd.img")), "vmlinuz names initrd.img, which is a link itself"],
+    [
+      "another link",
+      withLinks(link("vmlinuz", "initrd.img")),
+      "vmlinuz names initrd.img, which is a link itself",
+    ],
     [
       "a device",
       [...withLinks(link("vmlinuz", "dev")), { ...plain("dev"), kind: "other", problem: "is a device" }],
@@ -207,10 +257,20 @@ describe("catalogue of links", () => {
     ["a file instead of the link", withLinks(file("vmlinuz", bzImage())), "vmlinuz is a file and not a link"],
     [
       "bytes instead of text",
-      withLinks({ name: "vmlinuz", kind: "link", size: 0, mtimeMs: 0, problem: "holds text that is not UTF-8" }),
+      withLinks({
+        name: "vmlinuz",
+        kind: "link",
+        size: 0,
+        mtimeMs: 0,
+        problem: "holds text that is not UTF-8",
+      }),
       "vmlinuz holds text that is not UTF-8",
     ],
-    ["options of ln", withLinks(link("vmlinuz", "-a -- passwd -tetc")), 'the text of the link vmlinuz begins with "-": "-a -- passwd -tetc"'],
+    [
+      "options of ln",
+      withLinks(link("vmlinuz", "-a -- passwd -tetc")),
+      'the text of the link vmlinuz begins with "-": "-a -- passwd -tetc"',
+    ],
     [
       "a path",
       withLinks(link("vmlinuz", "../../etc/passwd")),
@@ -234,7 +294,14 @@ describe("catalogue of links", () => {
 
 describe("catalogue of anything", () => {
   const name = fc.oneof(
-    fc.constantFrom("vmlinuz", "initrd.img", `vmlinuz-${NEW}`, `initrd.img-${NEW}`, `initrd.img-${NEW}.new`, "k"),
+    fc.constantFrom(
+      "vmlinuz",
+      "initrd.img",
+      `vmlinuz-${NEW}`,
+      `initrd.img-${NEW}`,
+      `initrd.img-${NEW}.new`,
+      "k",
+    ),
     fc.string({ unit: "binary", maxLength: 20 }),
   );
   const head = fc.oneof(
@@ -242,7 +309,14 @@ describe("catalogue of anything", () => {
     fc.uint8Array({ maxLength: 600 }).map((bytes) => Buffer.from(bytes)),
   );
   const entry = fc.record(
-    { name, kind: fc.constantFrom("file", "link", "other"), size: fc.nat(), mtimeMs: fc.double(), target: name, head },
+    {
+      name,
+      kind: fc.constantFrom("file", "link", "other"),
+      size: fc.nat(),
+      mtimeMs: fc.double(),
+      target: name,
+      head,
+    },
     { requiredKeys: ["name", "kind", "size", "mtimeMs"] },
   );
 
@@ -253,7 +327,8 @@ describe("catalogue of anything", () => {
         const linked = found.linked !== undefined && "release" in found.linked ? [found.linked] : [];
         for (const pair of [...found.kernels, ...linked]) {
           expect(pair.complete).toBe(pair.reasons.length === 0);
-          for (const text of [pair.kernel, pair.initrd ?? "x", pair.release]) expect(oneFileName(text)).toEqual({ name: text });
+          for (const text of [pair.kernel, pair.initrd ?? "x", pair.release])
+            expect(oneFileName(text)).toEqual({ name: text });
           if (!pair.complete) continue;
           const files = new Set(entries.filter((one) => one.kind === "file").map((one) => one.name));
           expect(files.has(pair.kernel) && files.has(pair.initrd ?? "")).toBe(true);

@@ -6,7 +6,8 @@ import { readKernelImage } from "../../../src/kernel/image.ts";
 import { KERNEL_HEAD_BYTES } from "../../../src/kernel/limits.ts";
 import { bzImage, elf, plainImage, s390, zboot, zImage } from "./images.ts";
 
-const read = (image: Buffer, size = image.length) => readKernelImage(image.subarray(0, KERNEL_HEAD_BYTES), size);
+const read = (image: Buffer, size = image.length) =>
+  readKernelImage(image.subarray(0, KERNEL_HEAD_BYTES), size);
 
 function patched(image: Buffer, offset: number, bytes: readonly number[]): Buffer {
   const copy = Buffer.from(image);
@@ -27,11 +28,19 @@ describe("readKernelImage knows", () => {
       bzImage({ protocol: 0x020a, xloadflags: 0, release: "3.2.0-4-amd64" }),
       { format: "bzImage", arches: ["i386", "amd64"], release: "3.2.0-4-amd64" },
     ],
-    ["a bzImage with a signature behind it", Buffer.concat([bzImage(), Buffer.alloc(1472)]), { format: "bzImage" }],
+    [
+      "a bzImage with a signature behind it",
+      Buffer.concat([bzImage(), Buffer.alloc(1472)]),
+      { format: "bzImage" },
+    ],
     ["a bzImage whose size was rounded up to 16", bzImage({ systemBytes: 4081 }), { format: "bzImage" }],
     ["an ARM zImage", zImage(), { format: "zImage", arches: ["armhf", "armel"] }],
     ["an arm64 Image", plainImage("arm64"), { format: "Image", arches: ["arm64"] }],
-    ["an arm64 Image packed with gzip", gzipSync(plainImage("arm64")), { format: "Image.gz", arches: ["arm64"] }],
+    [
+      "an arm64 Image packed with gzip",
+      gzipSync(plainImage("arm64")),
+      { format: "Image.gz", arches: ["arm64"] },
+    ],
     ["an arm64 zboot image", zboot(0xaa64, "gzip"), { format: "zboot", arches: ["arm64"] }],
     ["a riscv64 Image", plainImage("riscv64"), { format: "Image", arches: ["riscv64"] }],
     ["a ppc64el vmlinux", elf(21), { format: "ELF", arches: ["ppc64el"] }],
@@ -141,8 +150,8 @@ describe("readKernelImage on any bytes", () => {
   it("gives a result for kernels with changed bytes in the header", () => {
     const change = fc.tuple(fc.nat(0x260), fc.nat(255));
     fc.assert(
-      fc.property(fc.constantFrom(...samples), fc.array(change, { maxLength: 12 }), (sample, changes) => {
-        const image = Buffer.from(sample);
+      fc.property(fc.nat(samples.length - 1), fc.array(change, { maxLength: 12 }), (which, changes) => {
+        const image = Buffer.from(samples[which] ?? "");
         for (const [offset, value] of changes) if (offset < image.length) image[offset] = value;
         expectResult(image, image.length);
       }),

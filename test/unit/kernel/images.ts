@@ -10,7 +10,12 @@ export interface BzImageOptions {
 
 /** x86: boot sector and 3 more setup sectors, then the protected-mode part. */
 export function bzImage(options: BzImageOptions = {}): Buffer {
-  const { release = "6.12.38+deb13-amd64", xloadflags = 0x7f, protocol = 0x020f, systemBytes = 4096 } = options;
+  const {
+    release = "6.12.38+deb13-amd64",
+    xloadflags = 0x7f,
+    protocol = 0x020f,
+    systemBytes = 4096,
+  } = options;
   const image = Buffer.alloc(4 * 512 + systemBytes);
   image.write("MZ", 0);
   image.writeUInt8(3, 0x1f1);

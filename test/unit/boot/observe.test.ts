@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest";
+import type { NewEvent } from "../../../src/boot/events.ts";
+import { type DomainStatus, howItEnded, observe } from "../../../src/boot/observe.ts";
+import { type BootReport, NO_REPORT } from "../../../src/boot/report.ts";
+import { deriveState } from "../../../src/boot/state.ts";
+import { HOST_BOOT, prepare, RELEASED, START, STARTED, timeline } from "./events.ts";
+
+const running: DomainStatus = { state: "running", reason: "booted", saved: false };
+const off = (reason: string, saved = false): DomainStatus => ({ state: "shut off", reason, saved });
+const said = (report: Partial<BootReport>): BootReport => ({ ...NO_REPORT, ...report });
+
+describe("how a boot ended", () => {
+  const table: [BootReport["end"], string, string | undefined, string][] = [
+    // what the guest said, libvirt's reason, what the release hook was told, what it comes to
+    ["reboot", "shutdown", undefined, "reboot"],
+    ["poweroff", "shutdown", undefined, "poweroff"],
+    ["halt", "shutdown", undefined, "halt"],
+    [undefined, "shutdown", undefined, "reset"],
+    ["kexec", "shutdown", undefined, "reset"],
+    [undefined, "destroyed", undefined, "destroyed"],
+    ["reboot", "destroyed", undefined, "destroyed"],
+    [undefined, "crashed", undefined, "crashed"],
+    ["reboot", "crashed", undefined, "reboot"],
+    [undefined, "failed", undefined, "failed"],
+    ["reboot", "unknown", undefined, "reboot"],
+    ["poweroff", "unknown", undefined, "poweroff"],
+    [undefined, "unknown", undefined, "unknown"],
+    [undefined, "unknown", "destroyed", "destroyed"],
+    [undefined, "unknown", "shutdown", "reset"],
+    [undefined, "daemon", undefined, "unknown"],
+  ];
+  it.each(table)("said %s, libvirt %s, release hook %s: %s", (end, reason, release, how) => {
+    expect(howItEnded(said({ end }), off(reason), release)).toBe(how);
+  });
+});
+
+describe("observe", () => {
+  const at = (seconds: number, hostBoot = HOST_BOOT) => ({ hostBoot, now: new Date(START + seconds * 1000) });
+  const events = (before: NewEvent[], report: BootReport, status: DomainStatus, moment = at(60)) =>
+    observe(deriveState(timeline(...before)), report, status, moment);
+
+  it("sees a kernel come up and be good, once", () => {
+    const report = said({ up: "6.1.0-1", good: "6.1.0-1" });
+    const seen = events([prepare("a"), STARTED], report, running);
+    expect(seen).toEqual([
+      { e: "up", attempt: "a", release: "6.1.0-1" },
+      { e: "good", attempt: "a", release: "6.1.0-1" },
+    ]);
+    expect(events([prepare("a"), STARTED, ...seen], report, running)).toEqual([]);
+  });
+
+  it("sees the end of an attempt once libvirt let go of it", () => {
+    const report = said({ end: "reboot" });
+    const end = { e: "end", attempt: "a", how: "reboot" };
+    expect(events([prepare("a"), STARTED, RELEASED], report, off("shutdown"))).toEqual([end]);
+    expect(events([prepare("a"), STARTED], report, off("shutdown"))).toEqual([]);
+    expect(events([prepare("a"), STARTED], report, off("shutdown"), at(3600))).toEqual([end]);
+    expect(events([prepare("a"), STARTED], report, off("unknown"), at(60, "another boot"))).toEqual([end]);
+  });
+
+  it("does not end an attempt that is being started, or saved", () => {
+    expect(events([prepare("a")], NO_REPORT, off("unknown"), at(5))).toEqual([]);
+    expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("saved"))).toEqual([]);
+    expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("unknown", true))).toEqual([]);
+  });
+
+  it("has nothing to say of a guest that was never started", () => {
+    expect(events([], said({ good: "6.1.0-1" }), off("unknown"))).toEqual([]);
+  });
+});
