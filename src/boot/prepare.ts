@@ -8,7 +8,7 @@ import { EXIT, messageOf, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { type Catalogue, catalogue } from "../kernel/catalogue.ts";
 import type { GuestPaths } from "../paths.ts";
-import { readBootFolder } from "../share/folder.ts";
+import { asOwner, readBootFolder } from "../share/folder.ts";
 import type { Pair, Source } from "./events.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { readPolicy } from "./policy.ts";
@@ -33,7 +33,10 @@ export function survey(
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
   try {
-    found = catalogue(readBootFolder(paths.share), arch);
+    found = catalogue(
+      asOwner(paths.share, () => readBootFolder(paths.share)),
+      arch,
+    );
   } catch (error) {
     // An unreadable share must not keep the guest from its last good kernel.
     shareProblem = `the share could not be read: ${messageOf(error)}`;

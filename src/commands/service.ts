@@ -60,9 +60,9 @@ export const service: Command = {
       options: [JSON_OPTION],
       schema: z.object({ json: z.boolean().default(false) }),
       action: async (_args, { json }) => {
-        const state = serviceState();
-        if (json) printJson({ service: state });
-        else printLines([`The bootshare service is ${state}.`]);
+        const { state, pid } = serviceState();
+        if (json) printJson({ service: state, pid });
+        else printLines([`The bootshare service is ${state}${pid === null ? "" : ` (process ${pid})`}.`]);
         return state === "running" ? EXIT.ok : EXIT.unusable;
       },
     }),

@@ -19,7 +19,7 @@ export const status = defineCommand({
     const definition = await definitionOf(view);
     const { selection } = survey(view.paths, definition.arch);
     const next = nextOf(selection);
-    const service = serviceState();
+    const { state: service } = serviceState();
     const { current, failed, good } = view.state;
     const document = {
       ...summaryOf(view),

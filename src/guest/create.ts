@@ -21,7 +21,7 @@ import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
 import { prunePairs } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import type { DebianArch } from "../kernel/arch.ts";
+import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import { domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
 import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
@@ -348,6 +348,11 @@ export class Creation {
 
 function nativeArch(asked: string | undefined): DebianArch {
   const native = hostArch();
+  if (!isDebianArch(native)) {
+    throw new UserError("HOST_NOT_DEBIAN", `Debian has no architecture for this host (${native}).`, {
+      exitCode: EXIT.unusable,
+    });
+  }
   if (asked === undefined || asked === native) return native;
   throw new UserError(
     "ARCH_NOT_NATIVE",

@@ -32,7 +32,7 @@ export interface VirshOptions {
  */
 export async function virsh(args: readonly string[], options: VirshOptions = {}): Promise<string> {
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  const result = await run("virsh", ["-q", "-c", URI, ...args], { timeoutMs });
+  const result = await run("virsh", ["-c", URI, ...args], { timeoutMs });
   if (result.missing) throw missingProgram("virsh");
   if (result.timedOut) {
     throw new UserError("LIBVIRT_TIMEOUT", `libvirt did not answer within ${timeoutMs / 1000} s.`, {

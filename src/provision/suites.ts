@@ -26,6 +26,8 @@ export const BASE_PACKAGES: readonly string[] = [
   "libpam-systemd",
   "dbus",
   "udev",
+  // fsck.ext4 goes into the initrd, and mmdebstrap's variant "apt" leaves it out.
+  "e2fsprogs",
   "initramfs-tools",
   "zstd",
   "openssh-server",

@@ -1,18 +1,24 @@
 /** Sees to it that the service runs, for commands that start guests. */
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { hasSystemd } from "../guest/host.ts";
 import { statePaths } from "../paths.ts";
 import { run, startDetached, tryLock } from "../process.ts";
 
-export type ServiceState = "running" | "stopped";
+export interface ServiceState {
+  readonly state: "running" | "stopped";
+  /** Process id of the running service. */
+  readonly pid: number | null;
+}
 
-/** Whether a service runs on this machine, however it was started. */
+/** Whether a service runs on this machine, however it was started: the holder of the lock, which wrote its pid into it. */
 export function serviceState(): ServiceState {
   const paths = statePaths();
   mkdirSync(paths.root, { recursive: true, mode: 0o711 });
   const fd = openSync(paths.serviceLock, "a", 0o600);
   try {
-    return tryLock(fd) ? "stopped" : "running";
+    if (tryLock(fd)) return { state: "stopped", pid: null };
+    const pid = Number.parseInt(readFileSync(paths.serviceLock, "utf8"), 10);
+    return { state: "running", pid: Number.isInteger(pid) ? pid : null };
   } finally {
     closeSync(fd);
   }
@@ -28,7 +34,7 @@ export function serviceState(): ServiceState {
 export async function ensureService(
   program: string,
 ): Promise<"running" | "started" | "systemd-unit-missing"> {
-  if (serviceState() === "running") return "running";
+  if (serviceState().state === "running") return "running";
   if (hasSystemd()) {
     const { exitCode } = await run("systemctl", ["start", "bootshare.service"], { timeoutMs: 30_000 });
     return exitCode === 0 ? "started" : "systemd-unit-missing";

@@ -5,7 +5,7 @@
  * What wakes it: the file that the hook drops at *release* (inotify), a guest whose boot is not assessed yet (a look at
  * its report every second), and in any case a round every half minute.
  */
-import { mkdirSync, openSync, readdirSync, rmSync, watch } from "node:fs";
+import { ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, watch, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, messageOf, UserError } from "../errors.ts";
@@ -38,6 +38,8 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
       exitCode: EXIT.conflict,
     });
   }
+  ftruncateSync(lock);
+  writeSync(lock, `${process.pid}\n`);
   const wake = new Wake();
   const watcher = watch(paths.released, () => wake.now());
   signal.addEventListener("abort", () => wake.now(), { once: true });

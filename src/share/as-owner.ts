@@ -15,22 +15,25 @@ import { lstatSync } from "node:fs";
  * for a service only around short reads.
  *
  * @param dir the share folder; its own path is trusted, its owner is asked without following a link
- * @throws what `fn` or lstat(2) throws; a failure to become root again is thrown as it is, and the process should end
+ * @throws what `fn` or lstat(2) throws, an Error in a worker thread; a failure to become root again is thrown as it is, and the process should end
  */
 export function asOwner<T>(dir: string, fn: () => T): T {
   const owner = lstatSync(dir);
   if (process.geteuid?.() !== 0 || owner.uid === 0) return fn();
-  const groups = process.getgroups?.() ?? [];
-  const group = process.getegid?.() ?? 0;
+  const { getgroups, getegid, setgroups, setegid, seteuid } = process;
+  // A worker thread has none of these. Running on with root's rights would be the wrong answer to that.
+  if (!getgroups || !getegid || !setgroups || !setegid || !seteuid) throw new Error("not in the main thread");
+  const groups = getgroups();
+  const group = getegid();
   // The groups first, while still root; the user last. Back in the opposite order.
   try {
-    process.setgroups?.([]);
-    process.setegid?.(owner.gid);
-    process.seteuid?.(owner.uid);
+    setgroups([]);
+    setegid(owner.gid);
+    seteuid(owner.uid);
     return fn();
   } finally {
-    process.seteuid?.(0);
-    process.setegid?.(group);
-    process.setgroups?.(groups);
+    seteuid(0);
+    setegid(group);
+    setgroups(groups);
   }
 }

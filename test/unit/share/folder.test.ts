@@ -91,7 +91,7 @@ describe("readBootFolder on a hostile share", () => {
     ["../../../../../../etc/passwd", "holds a slash"],
     ["vmlinuz-1\n", "control character"],
     ["vmlinuz-1\0", "NUL"],
-    ["$(touch /tmp/pwned)", "which is not there"],
+    ["$(reboot)", "which is not there"],
   ])("refuses the link text %j, on either transport", (text, problem) => {
     goodPair();
     fs.symlinkSync(`initrd.img-${REL}`, at("initrd.img"));

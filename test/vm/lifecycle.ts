@@ -1,0 +1,118 @@
+/** The main job, the same on both ways of sharing /boot. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { ensureGuest, type Shared } from "./guests.ts";
+import {
+  aWhile,
+  bootshare,
+  inGuest,
+  inGuestLastWord,
+  json,
+  keepLogsOnFailure,
+  statusOf,
+  untilGoodAgain,
+  untilOff,
+  virsh,
+} from "./machine.ts";
+
+interface Kernels {
+  readonly running: string | null;
+  readonly next: { readonly release: string; readonly source: string } | null;
+  readonly kernels: readonly { readonly release: string; readonly complete: boolean }[];
+}
+
+interface HistoryEntry {
+  readonly assessment: string;
+  readonly how: string | null;
+  readonly kernel: string;
+}
+
+export function lifecycle(guest: Shared): void {
+  const { name } = guest;
+  const test = (title: string, body: () => Promise<void>): void => {
+    it(title, async () => {
+      keepLogsOnFailure(name, `${name} ${title}`);
+      await body();
+    });
+  };
+
+  describe(`${guest.suite}, /boot by ${guest.share}`, () => {
+    beforeAll(async () => {
+      await ensureGuest(guest);
+    });
+
+    test("is made and boots to good", async () => {
+      const status = await statusOf(name);
+      expect(status).toMatchObject({ state: "running", desired: "on", boot: "good", share: guest.share });
+      expect(await inGuest(name, "findmnt", "-no", "FSTYPE", "/boot")).toContain(guest.share);
+      expect(await inGuest(name, "uname", "-r")).toBe(status.kernel);
+      expect(await inGuest(name, "hostname")).toBe(name);
+      expect(await inGuest(name, "systemctl", "is-system-running")).toBe("running");
+      expect(await inGuest(name, "stat", "-c", "%U:%G %a", "/boot")).toBe("root:root 755");
+    });
+
+    test("refuses a second guest of its name, and changes nothing", async () => {
+      const before = await statusOf(name);
+      await expect(bootshare("create", name)).rejects.toThrow(/NAME_TAKEN/);
+      expect(await statusOf(name)).toEqual(before);
+    });
+
+    test("reboots into a kernel that apt installed in it", async () => {
+      const before = await statusOf(name);
+      await inGuest(name, "apt-get", "-q", "update");
+      const install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", guest.secondKernel];
+      await inGuest(name, "env", "DEBIAN_FRONTEND=noninteractive", ...install);
+      const kernels = await json<Kernels>("kernels", name);
+      expect(kernels.running).toBe(before.kernel);
+      expect(kernels.next).toMatchObject({
+        source: "links",
+        release: expect.stringContaining(guest.flavour),
+      });
+      expect(kernels.kernels.map((kernel) => kernel.complete)).toEqual([true, true]);
+
+      await inGuestLastWord(name, "systemctl", "reboot");
+      const after = await untilGoodAgain(name, before);
+      expect(after.kernel).toBe(kernels.next?.release);
+      expect(await inGuest(name, "uname", "-r")).toBe(after.kernel);
+      const history = await json<HistoryEntry[]>("history", name);
+      expect(history.at(-2)).toMatchObject({ assessment: "good", how: "reboot", kernel: before.kernel });
+      expect(history.at(-1)).toMatchObject({ assessment: "good", how: null, kernel: after.kernel });
+    });
+
+    test("stays off when it is powered off", async () => {
+      await inGuestLastWord(name, "systemctl", "poweroff");
+      await untilOff(name);
+      await aWhile();
+      expect(await statusOf(name)).toMatchObject({
+        state: "shut off",
+        desired: "off",
+        attempt: { how: "poweroff" },
+      });
+    });
+
+    test("is started by virsh, with the kernel that the hook chooses", async () => {
+      const before = await statusOf(name);
+      await virsh("start", name);
+      const after = await untilGoodAgain(name, before);
+      expect(after.kernel).toBe(before.next?.release);
+    });
+
+    test("comes back from virsh reset", async () => {
+      const before = await statusOf(name);
+      await virsh("reset", name);
+      expect(await untilGoodAgain(name, before)).toMatchObject({ state: "running", desired: "on" });
+      const history = await json<HistoryEntry[]>("history", name);
+      expect(history.at(-2)).toMatchObject({ how: "reset" });
+    });
+
+    test("stays off when virsh destroys it", async () => {
+      await virsh("destroy", name);
+      await aWhile();
+      expect(await statusOf(name)).toMatchObject({
+        state: "shut off",
+        desired: "off",
+        attempt: { how: "destroyed" },
+      });
+      await bootshare("start", name, "--wait");
+    });
+  });
+}

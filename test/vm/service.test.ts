@@ -1,0 +1,148 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, describe, expect, it } from "vitest";
+import { statePaths } from "../../src/paths.ts";
+import { ensureGuest, VIRTIOFS } from "./guests.ts";
+import {
+  aWhile,
+  bootshare,
+  inGuest,
+  inGuestLastWord,
+  json,
+  keepLogsOnFailure,
+  startLibvirtd,
+  startService,
+  statusOf,
+  stopLibvirtd,
+  stopService,
+  until,
+  untilGoodAgain,
+  untilOff,
+  virsh,
+} from "./machine.ts";
+
+const { name } = VIRTIOFS;
+
+/** Resets the machine at once, as a crash would: no shutdown, no word on the report port. */
+const RESET = ["sh", "-c", "echo 1 >/proc/sys/kernel/sysrq; echo b >/proc/sysrq-trigger"];
+
+describe("the service", () => {
+  beforeAll(async () => {
+    await ensureGuest(VIRTIOFS);
+  });
+  const test = (title: string, body: () => Promise<void>): void => {
+    it(title, async () => {
+      keepLogsOnFailure(name, title);
+      await body();
+    });
+  };
+
+  test("starts a guest that rebooted while it was down", async () => {
+    const before = await statusOf(name);
+    await stopService("SIGKILL");
+    await inGuestLastWord(name, "systemctl", "reboot");
+    await untilOff(name);
+    await aWhile();
+    expect((await statusOf(name)).state).toBe("shut off");
+    await startService();
+    expect(await untilGoodAgain(name, before)).toMatchObject({ desired: "on" });
+  });
+
+  test("starts a guest that was reset while libvirtd was down", async () => {
+    const before = await statusOf(name);
+    // ssh goes through QEMU's own forwarding, which needs no libvirtd once it is there.
+    await inGuest(name, "systemd-run", "--on-active=5", "--timer-property=AccuracySec=100ms", ...RESET);
+    await stopLibvirtd();
+    await sleep(15_000);
+    await startLibvirtd();
+    expect(await untilGoodAgain(name, before)).toMatchObject({ state: "running", desired: "on" });
+  });
+
+  test("loses nothing when it is killed during a boot", async () => {
+    const before = await statusOf(name);
+    await virsh("reset", name);
+    await until("the next attempt has begun", 60, async () =>
+      (await statusOf(name)).attempt?.id === before.attempt?.id ? undefined : true,
+    );
+    await stopService("SIGKILL");
+    await sleep(3000);
+    await startService();
+    const after = await untilGoodAgain(name, before);
+    const history = await json<{ id: string; assessment: string }[]>("history", name);
+    expect(history.at(-1)).toMatchObject({ id: after.attempt?.id, assessment: "good" });
+    expect(history.at(-2)).toMatchObject({ id: before.attempt?.id });
+  });
+
+  test("gives up on a guest that keeps resetting, until a person starts it", async () => {
+    const before = await statusOf(name);
+    const unit =
+      "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/reset-now\n[Install]\nWantedBy=sysinit.target\n";
+    const write = (file: string, text: string): Promise<string> =>
+      inGuest(name, "sh", "-c", 'printf "%s" "$2" >"$1"', "write", file, text);
+    await write("/usr/local/bin/reset-now", `#!/bin/sh\n[ -e /root/leave-me ] || { ${RESET[2] ?? ""}; }\n`);
+    await inGuest(name, "chmod", "+x", "/usr/local/bin/reset-now");
+    await write("/etc/systemd/system/reset-now.service", unit);
+    await inGuest(name, "systemctl", "enable", "reset-now.service");
+    await inGuest(name, "sync");
+    await virsh("reset", name);
+    const failed = await until(`${name} is failed`, 6 * 120, async () => {
+      const status = await statusOf(name);
+      return status.boot === "failed" ? status : undefined;
+    });
+    expect(failed.failed?.why).toBe("it was reset without shutting down, after 5 restarts in 30 minutes");
+    expect(failed.state).toBe("shut off");
+    const attempts = (await json<unknown[]>("history", name)).length;
+    await aWhile();
+    expect((await json<unknown[]>("history", name)).length).toBe(attempts);
+
+    // A person mends it: here, with a disk that is edited while the guest is off.
+    const disk = await virsh("domblklist", name, "--details");
+    const image = /\S+\.qcow2/.exec(disk)?.[0] ?? "";
+    const folder = mkdtempSync(join(tmpdir(), "bootshare-mend-"));
+    const raw = join(folder, "disk.raw");
+    execFileSync("qemu-img", ["convert", "-O", "raw", image, raw]);
+    execFileSync("debugfs", [
+      "-w",
+      "-R",
+      "rm /etc/systemd/system/sysinit.target.wants/reset-now.service",
+      raw,
+    ]);
+    execFileSync("qemu-img", ["convert", "-O", "qcow2", raw, image]);
+    rmSync(folder, { recursive: true });
+    await bootshare("start", name, "--wait");
+    const mended = await statusOf(name);
+    expect(mended).toMatchObject({ boot: "good", failed: null });
+    expect(mended.attempt?.id).not.toBe(before.attempt?.id);
+  });
+});
+
+describe("a foreign domain", () => {
+  it("is left alone by the hook", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "bootshare-foreign-"));
+    const xml = join(folder, "foreign.xml");
+    const serial = "<serial type='null'/>";
+    writeFileSync(
+      xml,
+      `<domain type='qemu'><name>bs-test-foreign</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${serial}</devices></domain>`,
+    );
+    const guests = statePaths();
+    const hookLines = (): number =>
+      existsSync(guests.hookLog) ? readFileSync(guests.hookLog, "utf8").split("\n").length : 0;
+    const before = hookLines();
+    await virsh("define", xml);
+    try {
+      await virsh("start", "bs-test-foreign");
+      expect(await virsh("domstate", "bs-test-foreign")).toBe("running");
+      await virsh("destroy", "bs-test-foreign");
+      await aWhile();
+      expect(await virsh("domstate", "bs-test-foreign")).toBe("shut off");
+      expect(hookLines()).toBe(before);
+    } finally {
+      await virsh("undefine", "bs-test-foreign");
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,4 @@
+import { VIRTIOFS } from "./guests.ts";
+import { lifecycle } from "./lifecycle.ts";
+
+lifecycle(VIRTIOFS);
