@@ -25,7 +25,7 @@ export type Candidate = ShareCandidate | GoodCandidate;
 export interface Selection {
   /** Best first; a later one is for when an earlier one turns out to be unfit while it is copied. */
   readonly candidates: readonly Candidate[];
-  /** What was not considered, and why. Releases and reasons are printable. */
+  /** What was not considered, and why; `(links)` and `(share)` stand for what has no release. Printable. */
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
 }
 
@@ -58,7 +58,7 @@ export function select(input: SelectionInput): Selection {
   };
 
   if (catalogue === undefined) {
-    skipped.push({ release: "-", reason: input.shareProblem ?? "the share could not be read" });
+    skipped.push({ release: "(share)", reason: input.shareProblem ?? "the share could not be read" });
   } else {
     for (const pair of catalogue.kernels) {
       if (!pair.complete) skipped.push({ release: pair.release, reason: pair.reasons.join("; ") });
@@ -71,7 +71,7 @@ export function select(input: SelectionInput): Selection {
     }
     if (catalogue.linked !== undefined) {
       if (catalogue.linked.problem !== undefined)
-        skipped.push({ release: "-", reason: catalogue.linked.problem });
+        skipped.push({ release: "(links)", reason: catalogue.linked.problem });
       else addLinked(catalogue.linked);
     }
     const highest = catalogue.kernels.find((pair) => pair.complete);

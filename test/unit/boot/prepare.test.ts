@@ -1,0 +1,212 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
+import { writePolicy } from "../../../src/boot/policy.ts";
+import { noteRestore, prepareBoot, takeRestoreNote } from "../../../src/boot/prepare.ts";
+import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
+import { bzImage, zImage, zstdInitrd } from "../kernel/images.ts";
+
+let paths: GuestPaths;
+
+beforeEach(() => {
+  paths = guestPaths(mkdtempSync(join(tmpdir(), "bootshare-prepare-")));
+  for (const folder of [paths.share, paths.run, paths.pairs]) mkdirSync(folder);
+});
+afterEach(() => rmSync(paths.dir, { recursive: true, force: true }));
+
+const kernelOf = (release: string): Buffer => bzImage({ release: `${release} (debian@example)` });
+const initrdOf = (release: string): Buffer => Buffer.concat([zstdInitrd(), Buffer.from(release)]);
+
+/** Puts a kernel, and its initrd unless told otherwise, into the share. */
+function install(release: string, initrd = true): void {
+  writeFileSync(join(paths.share, `vmlinuz-${release}`), kernelOf(release));
+  if (initrd) writeFileSync(join(paths.share, `initrd.img-${release}`), initrdOf(release));
+}
+
+/** Makes the default links as 9p's mapped mode stores them: plain files that hold the target. */
+function link(release: string, initrd = release): void {
+  rmSync(join(paths.share, "vmlinuz"), { force: true });
+  rmSync(join(paths.share, "initrd.img"), { force: true });
+  writeFileSync(join(paths.share, "vmlinuz"), `vmlinuz-${release}`);
+  writeFileSync(join(paths.share, "initrd.img"), `initrd.img-${initrd}`);
+}
+
+/** The present attempt turned out good. */
+function beGood(): void {
+  const { current } = readState(paths);
+  if (current === undefined) throw new Error("no attempt");
+  appendEvents(paths, [{ e: "good", attempt: current.id, release: current.pair.release }]);
+}
+
+const prepare = (): string => {
+  const { pair, source } = prepareBoot(paths, "worker1", "amd64");
+  return `${pair.release} by ${source}`;
+};
+
+describe("prepareBoot", () => {
+  it("stages what the links name, plain files or real links", () => {
+    install("6.1.0-9-amd64");
+    install("6.1.0-10-amd64");
+    link("6.1.0-9-amd64");
+    expect(prepare()).toBe("6.1.0-9-amd64 by links");
+    expect(readFileSync(paths.runKernel)).toEqual(kernelOf("6.1.0-9-amd64"));
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf("6.1.0-9-amd64"));
+    for (const name of ["vmlinuz", "initrd.img"]) rmSync(join(paths.share, name));
+    symlinkSync("vmlinuz-6.1.0-10-amd64", join(paths.share, "vmlinuz"));
+    symlinkSync("initrd.img-6.1.0-10-amd64", join(paths.share, "initrd.img"));
+    expect(prepare()).toBe("6.1.0-10-amd64 by links");
+    expect(readFileSync(paths.runKernel)).toEqual(kernelOf("6.1.0-10-amd64"));
+  });
+
+  it("takes the highest version when there are no links", () => {
+    install("6.1.0-9-amd64");
+    install("6.1.0-10-amd64");
+    expect(prepare()).toBe("6.1.0-10-amd64 by highest");
+  });
+
+  it("passes over a kernel whose initrd is still being written, though the links name it", () => {
+    install("6.1.0-9-amd64");
+    install("6.1.0-10-amd64", false);
+    writeFileSync(join(paths.share, "initrd.img-6.1.0-10-amd64.new"), initrdOf("half"));
+    link("6.1.0-10-amd64");
+    expect(prepare()).toBe("6.1.0-9-amd64 by highest");
+    const { current } = readState(paths);
+    expect(current?.skipped.map(({ release }) => release)).toEqual(["6.1.0-10-amd64", "(links)"]);
+    expect(current?.skipped[0]?.reason).toContain("initrd.img-6.1.0-10-amd64");
+  });
+
+  it("prefers a pinned release, and says when it cannot", async () => {
+    install("6.1.0-9-amd64");
+    install("6.1.0-10-amd64");
+    link("6.1.0-10-amd64");
+    await writePolicy(paths, { schema: 1, pin: "6.1.0-9-amd64" });
+    expect(prepare()).toBe("6.1.0-9-amd64 by pin");
+    await writePolicy(paths, { schema: 1, pin: "6.1.0-8-amd64" });
+    expect(prepare()).toBe("6.1.0-10-amd64 by links");
+    expect(readState(paths).current?.skipped).toEqual([
+      { release: "6.1.0-8-amd64", reason: "it is pinned, and it is not in the guest's /boot" },
+    ]);
+  });
+
+  it("boots the last good pair when the share was emptied, or is gone", () => {
+    install("6.1.0-9-amd64");
+    prepare();
+    beGood();
+    for (const name of readdirSync(paths.share)) rmSync(join(paths.share, name));
+    expect(prepare()).toBe("6.1.0-9-amd64 by good");
+    rmSync(paths.share, { recursive: true });
+    expect(prepare()).toBe("6.1.0-9-amd64 by good");
+    expect(readFileSync(paths.runKernel)).toEqual(kernelOf("6.1.0-9-amd64"));
+  });
+
+  it("boots the last good pair when what the guest installed is for another machine, or cut short", () => {
+    install("6.1.0-9-amd64");
+    prepare();
+    beGood();
+    install("6.1.0-10-amd64");
+    writeFileSync(join(paths.share, "vmlinuz-6.1.0-10-amd64"), zImage());
+    rmSync(join(paths.share, "vmlinuz-6.1.0-9-amd64"));
+    expect(prepare()).toBe("6.1.0-9-amd64 by good");
+    writeFileSync(join(paths.share, "vmlinuz-6.1.0-10-amd64"), kernelOf("6.1.0-10-amd64").subarray(0, 600));
+    expect(prepare()).toBe("6.1.0-9-amd64 by good");
+  });
+
+  it("refuses a start with nothing to boot, and leaves what was staged", () => {
+    expect(() => prepare()).toThrow(
+      "Nothing in the /boot of guest worker1 can be booted: it holds no kernel.",
+    );
+    install("6.1.0-9-amd64", false);
+    expect(() => prepare()).toThrow(
+      /Nothing in the \/boot of guest worker1 can be booted \(6\.1\.0-9-amd64: .*initrd/,
+    );
+    expect(existsSync(paths.runKernel)).toBe(false);
+    expect(readEvents(paths).map(({ e }) => e)).toEqual(["refused", "refused"]);
+  });
+
+  it("makes fresh files for every start, and keeps only the running and the last good pair", () => {
+    const inodes = new Set<number>();
+    for (const release of ["6.1.0-9-amd64", "6.1.0-10-amd64", "6.1.0-11-amd64"]) {
+      install(release);
+      link(release);
+      prepare();
+      inodes.add(statSync(paths.runKernel).ino);
+      if (release === "6.1.0-9-amd64") beGood();
+    }
+    expect(inodes.size).toBe(3);
+    const { good, current } = readState(paths);
+    expect(good?.release).toBe("6.1.0-9-amd64");
+    expect(new Set(readdirSync(paths.pairs))).toEqual(new Set([good?.id, current?.pair.id]));
+    expect(readdirSync(paths.run).sort()).toEqual(["initrd.img", "vmlinuz"]);
+  });
+
+  it("knows a pair by its bytes: an initrd that was made again is another pair", () => {
+    install("6.1.0-9-amd64");
+    prepare();
+    const first = readState(paths).current?.pair.id;
+    prepare();
+    expect(readState(paths).current?.pair.id).toBe(first);
+    writeFileSync(join(paths.share, "initrd.img-6.1.0-9-amd64"), initrdOf("made again"));
+    prepare();
+    expect(readState(paths).current?.pair.id).not.toBe(first);
+  });
+
+  it("notices a stored pair that has rotted", () => {
+    install("6.1.0-9-amd64");
+    prepare();
+    beGood();
+    const id = readState(paths).good?.id ?? "";
+    truncateSync(join(paths.pairs, id, "vmlinuz"), 600);
+    rmSync(paths.share, { recursive: true });
+    expect(() => prepare()).toThrow("The stored copy of 6.1.0-9-amd64 is no longer whole.");
+  });
+
+  it("puts the report of the last attempt aside", () => {
+    install("6.1.0-9-amd64");
+    writeFileSync(paths.report, "end reboot\n");
+    prepare();
+    expect(readFileSync(paths.oldReport(1), "utf8")).toBe("end reboot\n");
+    expect(existsSync(paths.report)).toBe(false);
+  });
+
+  it("cuts a log that has grown long, and forgets nothing that matters", () => {
+    install("6.1.0-9-amd64");
+    prepare();
+    beGood();
+    const line = "#".repeat(1023);
+    writeFileSync(paths.boots, `${line}\n`.repeat(1025), { flag: "a" });
+    prepare();
+    expect(statSync(paths.boots).size).toBeLessThan(4096);
+    expect(readState(paths)).toMatchObject({ desired: "on", good: { release: "6.1.0-9-amd64" } });
+    expect(readState(paths).attempts).toHaveLength(2);
+  });
+});
+
+describe("a restore", () => {
+  it("is believed of the libvirtd that announced it, once, and not for long", () => {
+    const now = new Date("2026-01-01T00:00:00Z");
+    const later = (seconds: number): Date => new Date(now.getTime() + seconds * 1000);
+    expect(takeRestoreNote(paths, "17", now)).toBe(false);
+    noteRestore(paths, "17", now);
+    expect(takeRestoreNote(paths, "17", later(1))).toBe(true);
+    expect(takeRestoreNote(paths, "17", later(1))).toBe(false);
+    noteRestore(paths, "17", now);
+    expect(takeRestoreNote(paths, "18", later(1))).toBe(false);
+    noteRestore(paths, "17", now);
+    expect(takeRestoreNote(paths, "17", later(121))).toBe(false);
+    writeFileSync(paths.restoring, "null");
+    expect(takeRestoreNote(paths, "17", now)).toBe(false);
+  });
+});
