@@ -130,16 +130,8 @@ function memoryBacking(transport: Transport): XmlElement | undefined {
 }
 
 function cpu(wanted: Cpu): XmlElement {
-  switch (wanted.mode) {
-    case "host-passthrough":
-      return element("cpu", { mode: "host-passthrough" });
-    case "maximum": {
-      const features = (wanted.disable ?? []).map((name) => element("feature", { policy: "disable", name }));
-      return element("cpu", { mode: "maximum" }, ...features);
-    }
-    case "custom":
-      return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));
-  }
+  if (wanted.mode !== "custom") return element("cpu", { mode: wanted.mode });
+  return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));
 }
 
 function devices(spec: DomainSpec): XmlElement[] {

@@ -14,7 +14,7 @@ import { DEBIAN_ARCHES, type DebianArch, isDebianArch, libvirtArch } from "../ke
 import { METADATA_NAMESPACE, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
 import { printable } from "../text.ts";
 
-/** The ways of sharing /boot, as the metadata names them. */
+/** The ways of sharing /boot, as the metadata names them (share/transports.ts). */
 export type Transport = "9p" | "virtiofs";
 
 /** Our element in a domain's metadata. The file names of a guest are never in it. */

@@ -1,6 +1,6 @@
 /** Chooses the accelerator of a guest: what was asked for, held against what a trial showed; trials are remembered. */
 import { constants } from "node:fs";
-import { access, mkdir, readFile } from "node:fs/promises";
+import { access, mkdir, readFile, stat } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
@@ -138,27 +138,27 @@ const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = {
   arm64: ["arm64"],
 };
 
-/** Why KVM cannot even be tried, from the host's architecture and what came of opening /dev/kvm. */
-export function obstacleOf(
-  arch: DebianArch,
-  hostArch: string,
-  errno: string | undefined,
-): string | undefined {
+/** What a look at /dev/kvm showed. */
+export type KvmDevice =
+  | { readonly errno: string; readonly mode?: undefined }
+  | { readonly errno?: undefined; readonly mode: number };
+
+/** Why KVM cannot even be tried, from the host's architecture and the device. */
+export function obstacleOf(arch: DebianArch, hostArch: string, device: KvmDevice): string | undefined {
   if (!(KVM_RUNS[hostArch] ?? []).includes(arch)) return `KVM on this host does not run ${arch} guests.`;
-  if (errno === undefined) return undefined;
-  if (errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;
-  if (errno === "EACCES") return `This user may not open ${KVM_DEVICE}.`;
-  return `${KVM_DEVICE} cannot be opened (${errno}).`;
+  if (device.errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;
+  if (device.errno === "EACCES") return `This user may not open ${KVM_DEVICE}.`;
+  if (device.errno !== undefined) return `${KVM_DEVICE} cannot be opened (${device.errno}).`;
+  // libvirt runs QEMU as a user of its own, in the group kvm. Where that user may not open the device, libvirt 9 moreover
+  // examines QEMU anew, for seconds, each time it reads a domain.
+  if ((device.mode & 0o006) === 0o006 || (device.mode & 0o060) === 0o060) return undefined;
+  return `Only root may open ${KVM_DEVICE}, and libvirt runs QEMU as another user ('chgrp kvm ${KVM_DEVICE}; chmod 660 ${KVM_DEVICE}').`;
 }
 
 const machineProbe: Probe = {
   tryAccelerator,
   async kvmObstacle(arch) {
-    const errno = await access(KVM_DEVICE, constants.R_OK | constants.W_OK).then(
-      () => undefined,
-      (error: unknown) => errnoOf(error) ?? "unknown error",
-    );
-    return obstacleOf(arch, process.arch, errno);
+    return obstacleOf(arch, process.arch, await lookAtDevice());
   },
   async key(arch, qemuBinary) {
     const { stdout, missing } = await run(qemuBinary, ["--version"], { timeoutMs: 10_000 });
@@ -166,3 +166,12 @@ const machineProbe: Probe = {
     return { arch, kernel: release(), qemu: stdout.split("\n")[0] ?? "", cpu: cpus()[0]?.model ?? "" };
   },
 };
+
+async function lookAtDevice(): Promise<KvmDevice> {
+  try {
+    await access(KVM_DEVICE, constants.R_OK | constants.W_OK);
+    return { mode: (await stat(KVM_DEVICE)).mode };
+  } catch (error) {
+    return { errno: errnoOf(error) ?? "unknown error" };
+  }
+}
