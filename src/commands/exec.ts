@@ -23,7 +23,12 @@ export const exec = defineCommand({
     ["bootshare exec worker1 -- sh -c 'dpkg -l | wc -l'", "a pipe needs a shell, asked for by name"],
   ],
   schema: z.object({}),
-  action: async ([name = "", ...command]) => {
+  action: async ([name = "", ...rest]) => {
+    // commander leaves the '--' that ends our own options where it passes options through.
+    const command = rest[0] === "--" ? rest.slice(1) : rest;
+    if (command.length === 0) {
+      throw new UserError("USAGE", "There is no program to run.", { exitCode: EXIT.usage, hint: "'bootshare ssh' logs in." });
+    }
     const guest = await findGuest(name);
     const endpoint = await sshEndpoint(guest);
     const code = await runInTerminal("ssh", sshArguments(guest, endpoint, command));

@@ -1,6 +1,6 @@
 /** A guest's life as a person asks for it: start, stop, reboot, and waiting for what comes of it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { appendEvents } from "../boot/log.ts";
+import { appendEvents, readEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { agentCommand, destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
@@ -30,28 +30,35 @@ export async function startGuest(guest: Guest): Promise<void> {
 
 /** Starts a guest that is known to be off; the caller holds its lock. */
 async function startOff(view: GuestView): Promise<void> {
-  const before = view.state.current?.id;
+  const before = lastHookCall(view);
   appendEvents(view.paths, [{ e: "asked", what: "start", by: "person" }]);
+  let failure: unknown;
   try {
     await startDomain(view.uuid);
   } catch (error) {
-    // Whoever asked sees the error now; starting it behind their back later would surprise.
-    appendEvents(view.paths, [{ e: "desired", state: "off", why: "its start failed" }]);
-    throw error;
+    failure = error;
   }
-  const after = look(view).state;
-  if (after.current?.id === before && after.pending !== undefined) {
-    await destroyDomain(view.uuid);
-    appendEvents(view.paths, [{ e: "desired", state: "off", why: "the hook was not called" }]);
-    throw new UserError(
-      "HOOK_NOT_CALLED",
-      `libvirt started ${view.name} without calling bootshare's hook, so it was stopped again.`,
-      {
-        exitCode: EXIT.unusable,
-        hint: "Install the hook and restart libvirt's daemon with 'bootshare hook install --restart'.",
-      },
-    );
-  }
+  const called = lastHookCall(view) !== before;
+  if (failure === undefined && called) return;
+  // Whoever asked sees the error now; starting it behind their back later would surprise.
+  appendEvents(view.paths, [{ e: "desired", state: "off", why: "its start failed" }]);
+  if (called) throw failure;
+  if (failure === undefined) await destroyDomain(view.uuid);
+  if (failure instanceof UserError && failure.code === "LIBVIRT_UNREACHABLE") throw failure;
+  throw new UserError(
+    "HOOK_NOT_CALLED",
+    `libvirt did not call bootshare's hook for ${view.name}, so it was not started.`,
+    {
+      exitCode: EXIT.unusable,
+      hint: "Put the hook in place with 'bootshare hook install --restart'.",
+      ...(failure instanceof UserError && failure.detail !== undefined ? { detail: failure.detail } : {}),
+    },
+  );
+}
+
+/** When the hook last wrote that it was called for a start of this guest. */
+function lastHookCall({ paths }: GuestView): string | undefined {
+  return readEvents(paths).findLast(({ e }) => e === "prepare" || e === "refused" || e === "restore")?.t;
 }
 
 export interface StopOptions {

@@ -89,8 +89,9 @@ export function sshArguments(guest: Guest, endpoint: Endpoint, command: readonly
     // A configuration file of whoever calls must not change whom we talk to.
     ...["-F", "/dev/null"],
     ...(command.length === 0 ? [] : ["-o", "BatchMode=yes"]),
+    "--",
     endpoint.host,
-    ...(command.length === 0 ? [] : ["--", command.map(quoteForShell).join(" ")]),
+    ...(command.length === 0 ? [] : [command.map(quoteForShell).join(" ")]),
   ];
 }
 

@@ -117,8 +117,9 @@ async function writeTrials(file: string, trials: readonly Trial[]): Promise<void
     await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, {
       mode: 0o644,
     });
-  } catch {
-    return;
+  } catch (error) {
+    // What the system refuses has a code; anything else is a bug.
+    if (errnoOf(error) === undefined) throw error;
   }
 }
 

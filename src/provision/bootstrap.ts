@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
 import { missingProgram, run } from "../process.ts";
 import { lastLines } from "../text.ts";
-import { ENABLED_UNITS } from "./guest-files.ts";
+import { DISABLED_UNITS, ENABLED_UNITS } from "./guest-files.ts";
 import type { Suite } from "./suites.ts";
 
 export interface BootstrapOptions {
@@ -34,7 +34,8 @@ export interface BootstrapOptions {
 /**
  * The hooks are constant text: names come to them through the environment. The files go in before the kernel is
  * installed (its initrd and its links depend on them), over what is there, and never through a link. Without its fsyncs
- * dpkg is quicker; a crash on the way costs nothing, as an unfinished folder is thrown away.
+ * dpkg is quicker; a crash on the way costs nothing, as an unfinished folder is thrown away. systemd-update-done says that
+ * the packages' own installation has made the caches (ldconfig, catalogue), which the first boot would make again.
  */
 const ESSENTIAL_HOOK = [
   'cp --archive --no-preserve=ownership --remove-destination -- "$BOOTSHARE_OVERLAY/." "$1/"',
@@ -42,7 +43,9 @@ const ESSENTIAL_HOOK = [
 ].join(" && ");
 const CUSTOMIZE_HOOK = [
   'rm "$1/etc/dpkg/dpkg.cfg.d/bootshare-bootstrap"',
-  `chroot "$1" systemctl enable ${ENABLED_UNITS.join(" ")}`,
+  `chroot "$1" systemctl --quiet enable ${ENABLED_UNITS.join(" ")}`,
+  `chroot "$1" systemctl --quiet disable ${DISABLED_UNITS.join(" ")}`,
+  'chroot "$1" /lib/systemd/systemd-update-done',
 ].join(" && ");
 
 /** The command that {@link bootstrap} runs, for tests and for `--dry-run`. */
