@@ -11,9 +11,15 @@ const common = {
   target: "node20.19",
   format: "esm",
   define: { BOOTSHARE_VERSION: JSON.stringify(version) },
-  // Bundled CommonJS libraries call require() for Node's own modules.
+  // Bundled CommonJS libraries use require() for Node's own modules, and __filename.
   banner: {
-    js: "#!/usr/bin/env node\nimport { createRequire as bootshareCreateRequire } from 'node:module';\nconst require = bootshareCreateRequire(import.meta.url);",
+    js: [
+      "#!/usr/bin/env node",
+      "import { createRequire as bootshareCreateRequire } from 'node:module';",
+      "import { fileURLToPath as bootshareFileURLToPath } from 'node:url';",
+      "const require = bootshareCreateRequire(import.meta.url);",
+      "const __filename = bootshareFileURLToPath(import.meta.url);",
+    ].join("\n"),
   },
   logLevel: "warning",
 };

@@ -27,7 +27,10 @@ export const exec = defineCommand({
     // commander leaves the '--' that ends our own options where it passes options through.
     const command = rest[0] === "--" ? rest.slice(1) : rest;
     if (command.length === 0) {
-      throw new UserError("USAGE", "There is no program to run.", { exitCode: EXIT.usage, hint: "'bootshare ssh' logs in." });
+      throw new UserError("USAGE", "There is no program to run.", {
+        exitCode: EXIT.usage,
+        hint: "'bootshare ssh' logs in.",
+      });
     }
     const guest = await findGuest(name);
     const endpoint = await sshEndpoint(guest);
