@@ -30,10 +30,14 @@ module.exports = {
     },
     {
       name: "hook-stays-small",
-      comment: "libvirt waits for the hook and it runs as root: it may reach boot/, share/, kernel/ and the XML reader only",
+      comment:
+        "libvirt waits for the hook and it runs as root: it may reach boot/, share/, kernel/ and the XML reader only",
       severity: "error",
       from: { path: "^src/hook\\.ts$" },
-      to: { path: "^src/", pathNot: [ground, "^src/(boot|share|kernel)/", "^src/libvirt/domain-parse\\.ts$"] },
+      to: {
+        path: "^src/",
+        pathNot: [ground, "^src/(boot|share|kernel)/", "^src/libvirt/domain-parse\\.ts$"],
+      },
     },
     {
       name: "one-module-for-child-processes",

@@ -34,13 +34,12 @@ export const history = defineCommand({
     }
     const rows = attempts.map((attempt) => [
       localTime(attempt.asked),
-      attempt.askedBy,
       printable(attempt.pair.release),
       phase(attempt.asked, attempt.up),
       phase(attempt.asked, attempt.good),
       outcome(attempt),
     ]);
-    const lines = table([["ASKED FOR", "BY", "KERNEL", "UP", "GOOD", "ENDED"], ...rows]);
+    const lines = table([["ASKED FOR", "KERNEL", "UP", "GOOD", "ENDED"], ...rows]);
     if (!options.verbose) printLines(lines);
     else {
       printLines(lines.slice(0, 1));
@@ -48,7 +47,11 @@ export const history = defineCommand({
         const skipped = attempt.skipped.map(
           ({ release, reason }) => `    passed over ${printable(release)}: ${printable(reason, 500)}`,
         );
-        printLines([lines[i + 1] ?? "", `    chosen for ${printable(attempt.why, 300)}`, ...skipped]);
+        printLines([
+          lines[i + 1] ?? "",
+          `    asked for by ${attempt.askedBy}; chosen: ${printable(attempt.why, 300)}`,
+          ...skipped,
+        ]);
       });
     }
     return undefined;

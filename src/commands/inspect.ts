@@ -50,7 +50,7 @@ export const inspect = defineCommand({
       const { next } = document;
       printLines([
         "",
-        next === null ? `Nothing here boots on ${arch}.` : `Would boot: ${next.release}, for ${next.why}.`,
+        next === null ? `Nothing here boots on ${arch}.` : `Would boot: ${next.release}: ${next.why}`,
       ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }

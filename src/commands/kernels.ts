@@ -39,7 +39,7 @@ export const kernels = defineCommand({
       const { next } = document;
       printLines([
         "",
-        next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}, for ${next.why}.`,
+        next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`,
       ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }

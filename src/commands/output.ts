@@ -23,15 +23,21 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** A time for people, local, to the second: `2026-01-31 12:00:00`. */
+const DAY = new Intl.DateTimeFormat("en", { month: "short", day: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+
+/** A time for people, local, to the second: `Jan 31 12:00:00`. */
 export function localTime(iso: string): string {
   const date = new Date(iso);
-  const two = (n: number): string => String(n).padStart(2, "0");
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${DAY.format(date)} ${CLOCK.format(date)}`;
 }
 
-/** The time between two moments, for people: `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. */
+/** The time between two moments, for people: `4.2s`, `3m20s`, `2h05m`, `3d04h`. */
 export function duration(fromIso: string, toIso: string): string {
   return durationOf(Date.parse(toIso) - Date.parse(fromIso));
 }
@@ -39,11 +45,12 @@ export function duration(fromIso: string, toIso: string): string {
 /** A length of time in milliseconds, for people. */
 export function durationOf(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
   const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+  const two = (n: number): string => String(n).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
+  return `${Math.floor(whole / 86_400)}d${two(Math.floor((whole % 86_400) / 3600))}h`;
 }
 
 /** Bytes for people, in binary units. */

@@ -96,7 +96,7 @@ const PACKAGE = /^[a-z0-9][a-z0-9+.-]+$/;
  *   `ARCHITECTURE_UNKNOWN`
  */
 export function kernelPackage(suite: Suite, arch: string, transport: Transport, asked?: string): string {
-  const name = asked ?? suite.kernels[arch];
+  const name = asked ?? (Object.hasOwn(suite.kernels, arch) ? suite.kernels[arch] : undefined);
   if (name === undefined) {
     throw new UserError(
       "ARCHITECTURE_UNKNOWN",

@@ -133,9 +133,9 @@ function sentence({ guest, action, problem }: Reconciled): string {
     case "nothing":
       return `${guest.name}: ${action.why}`;
     case "start":
-      return `${guest.name}: started, for ${action.why}`;
+      return `${guest.name}: started: ${action.why}`;
     case "stay-off":
-      return `${guest.name}: stays off, for ${action.why}`;
+      return `${guest.name}: stays off: ${action.why}`;
     case "give-up":
       return `${guest.name}: FAILED: ${action.why}. Start it with 'bootshare start ${guest.name}' when its trouble is mended.`;
   }
