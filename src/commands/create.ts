@@ -1,7 +1,7 @@
 import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
-import { Creation } from "../guest/create.ts";
+import { type CreateStep, Creation } from "../guest/create.ts";
 import { parseSize } from "../guest/size.ts";
 import type { NetworkSpec } from "../libvirt/domain-create.ts";
 import { ACCEL_CHOICES } from "../machine/accel.ts";
@@ -115,8 +115,10 @@ export const create = defineCommand({
 /** Runs the steps, each shown with its time as it goes. */
 async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {
   const terminal = process.stdout.isTTY === true;
+  const [check, ...rest] = creation.steps();
+  const service: CreateStep = { title: "See to the service", run: serviceForStart };
   const list = new Listr(
-    creation.steps().map((step) => ({
+    [...(check === undefined ? [] : [check]), service, ...rest].map((step) => ({
       title: step.title,
       task: async (_context: unknown, task: { title: string; output: string }) => {
         signal.throwIfAborted();
@@ -124,7 +126,6 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
           // Only a terminal has a place for a line that is overwritten by the next one.
           if (terminal) task.output = printable(line, 100);
         }, signal);
-        if (step.title === "Check this machine") await serviceForStart();
         if (said !== undefined) task.title = `${step.title}: ${printable(said)}`;
       },
     })),

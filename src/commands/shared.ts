@@ -19,10 +19,24 @@ export function thisProgram(): string {
   return process.argv[1] ?? "";
 }
 
-/** Sees to it that somebody starts the guest again after a reboot; says so when nobody will. */
-export async function serviceForStart(): Promise<void> {
-  if ((await ensureService(thisProgram())) !== "systemd-unit-missing") return;
-  process.stderr.write(
-    "Note: no bootshare service runs, so a guest that reboots stays off. Install it with 'bootshare service install'.\n",
-  );
+/**
+ * Sees to it that somebody starts the guest again after a reboot.
+ *
+ * @returns what came of it; undefined when the service ran already
+ */
+export async function serviceForStart(): Promise<string | undefined> {
+  switch (await ensureService(thisProgram())) {
+    case "running":
+      return undefined;
+    case "started":
+      return "started it";
+    case "systemd-unit-missing":
+      return "none runs: a guest that reboots stays off until 'bootshare service install'";
+  }
+}
+
+/** The same for commands that have no steps to show: says only what a person should know. */
+export async function noteService(): Promise<void> {
+  const said = await serviceForStart();
+  if (said?.startsWith("none") === true) process.stderr.write(`Note: the bootshare service: ${said}\n`);
 }

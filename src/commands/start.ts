@@ -3,7 +3,7 @@ import { findGuest } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
-import { serviceForStart, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import { noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
 
 export const start = defineCommand({
   name: "start",
@@ -15,7 +15,7 @@ export const start = defineCommand({
   schema: z.object({ wait: z.boolean().default(false), timeout: timeoutSchema(600) }),
   action: async ([name = ""], options) => {
     const guest = await findGuest(name);
-    await serviceForStart();
+    await noteService();
     await startGuest(guest);
     if (options.wait) {
       const view = await waitForGood(guest, options.timeout * 1000);

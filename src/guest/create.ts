@@ -194,8 +194,8 @@ export class Creation {
       run: async () => await rm(this.#work, { recursive: true, force: true }),
     });
     if (!tryLock(openSync(join(this.#work, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
-    const nameLock = openSync(join(work, `${this.#options.name}.lock`), "a", 0o600);
-    if (!tryLock(nameLock)) {
+    const nameLock = join(work, `${this.#options.name}.lock`);
+    if (!tryLock(openSync(nameLock, "a", 0o600))) {
       throw new UserError(
         "NAME_TAKEN",
         `Another command is making a guest named ${this.#options.name} at this moment.`,
@@ -341,6 +341,7 @@ export class Creation {
     await this.#pendingLog;
     if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
     await rm(this.#work, { recursive: true, force: true });
+    await rm(join(statePaths().work, `${this.#options.name}.lock`), { force: true });
     this.#undo.length = 0;
     return undefined;
   }
