@@ -91,7 +91,7 @@ export function kernelRows(catalogue: Catalogue | undefined): KernelRow[] {
     kernel: printable(pair.kernel),
     initrd: pair.initrd === undefined ? null : printable(pair.initrd),
     kernelSize: pair.kernelSize,
-    initrdSize: pair.initrdSize ?? null,
+    initrdSize: pair.initrd === undefined ? null : pair.initrdSize,
     complete: pair.complete,
     writing: pair.writing,
     reasons: pair.reasons.map((reason) => printable(reason, 500)),
