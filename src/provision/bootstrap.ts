@@ -45,7 +45,8 @@ const CUSTOMIZE_HOOK = [
   'rm "$1/etc/dpkg/dpkg.cfg.d/bootshare-bootstrap"',
   `chroot "$1" systemctl --quiet enable ${ENABLED_UNITS.join(" ")}`,
   `chroot "$1" systemctl --quiet disable ${DISABLED_UNITS.join(" ")}`,
-  'chroot "$1" /lib/systemd/systemd-update-done',
+  // bookworm does not have it, nor the units that would look.
+  '{ ! [ -x "$1/usr/lib/systemd/systemd-update-done" ] || chroot "$1" /usr/lib/systemd/systemd-update-done; }',
 ].join(" && ");
 
 /** The command that {@link bootstrap} runs, for tests and for `--dry-run`. */

@@ -1,8 +1,9 @@
 /** The Debian releases that bootshare makes guests of, and the kernel package of each architecture. */
 import { EXIT, UserError } from "../errors.ts";
+import type { ShareTransport } from "../share/transport.ts";
 
 /** How the boot share reaches the guest. */
-export type Transport = "9p" | "virtiofs";
+export type Transport = ShareTransport["name"];
 
 export interface Suite {
   readonly name: string;

@@ -80,7 +80,8 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
     const answer = await ask();
     if (answer !== undefined) return answer;
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
-    await sleep(500);
+    // Every look is a program that starts, on a machine whose cores emulate guests.
+    await sleep(2500);
   }
 }
 
