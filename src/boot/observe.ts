@@ -20,26 +20,38 @@ export interface Moment {
   readonly now: Date;
 }
 
+/** An event that a look found, and when it happened as far as can be told. */
+export interface Observation {
+  readonly event: NewEvent;
+  readonly at: Date;
+}
+
 /** Returns the events that the report and the domain's state tell and that the log does not hold yet. */
 export function observe(
   state: BootState,
   report: BootReport,
   domain: DomainStatus,
   moment: Moment,
-): NewEvent[] {
+): Observation[] {
   const attempt = state.current;
   if (attempt === undefined) return [];
-  const events: NewEvent[] = [];
+  const found: Observation[] = [];
+  // Nobody need have looked when a line was written: its time is the file's, unless a later look is the better witness.
+  const written = new Date(
+    Math.min(Date.parse(report.written ?? "") || moment.now.getTime(), moment.now.getTime()),
+  );
   if (attempt.up === undefined && report.up !== undefined) {
-    events.push({ e: "up", attempt: attempt.id, release: report.up });
+    found.push({ event: { e: "up", attempt: attempt.id, release: report.up }, at: written });
   }
   if (attempt.good === undefined && report.good !== undefined) {
-    events.push({ e: "good", attempt: attempt.id, release: report.good });
+    found.push({ event: { e: "good", attempt: attempt.id, release: report.good }, at: written });
   }
   if (attempt.ended === undefined && isOver(attempt, domain, moment)) {
-    events.push({ e: "end", attempt: attempt.id, how: howItEnded(report, domain, state.releaseReason) });
+    const how = howItEnded(report, domain, state.releaseReason);
+    const at = attempt.released === undefined ? moment.now : new Date(attempt.released);
+    found.push({ event: { e: "end", attempt: attempt.id, how }, at });
   }
-  return events;
+  return found;
 }
 
 /** How long a start may take between the hook's *prepare* and a domain that libvirt shows as running, in milliseconds. */

@@ -80,8 +80,8 @@ export async function definitionOf(guest: Guest): Promise<DomainFacts> {
 export function look(guest: Guest, moment: Moment = { hostBoot: hostBootId(), now: new Date() }): GuestView {
   const before = readState(guest.paths);
   const report = readReport(guest.paths);
-  const events = observe(before, report, guest.status, moment);
-  if (events.length === 0) return { ...guest, report, state: before };
-  appendEvents(guest.paths, events, moment.now);
+  const found = observe(before, report, guest.status, moment);
+  if (found.length === 0) return { ...guest, report, state: before };
+  for (const { event, at } of found) appendEvents(guest.paths, [event], at);
   return { ...guest, report, state: readState(guest.paths) };
 }

@@ -1,33 +1,32 @@
 /** Carries out what {@link ./decide.ts} decides, for one guest. Safe to kill at any point and to run again. */
 import { appendEvents } from "../boot/log.ts";
 import { hostBootId } from "../boot/prepare.ts";
-import { errnoOf, messageOf, UserError } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 import { startDomain } from "../libvirt/virsh.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
 export interface Reconciled {
-  readonly guest: GuestView;
-  readonly action: Action;
-  /** Why the action could not be done; it is tried again at the next look. */
+  readonly guest: Guest;
+  /** What was done or tried; undefined when not even that could be found out. */
+  readonly action: Action | undefined;
+  /** Why it could not be done; it is tried again at the next look. */
   readonly problem?: string;
 }
 
-/** Looks at a guest and does what is to be done. The caller must hold the guest's lock, and `guest` be fresh. */
-export async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Reconciled> {
-  const moment = { hostBoot: hostBootId(), now: new Date() };
-  const view = look(guest, moment);
-  const action = decide({ ...moment, state: view.state, domain: view.status, hostStopping });
+/** Does what is to be done about a guest. The caller holds its lock, and `guest` is fresh. */
+async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Reconciled> {
+  const action = assess(guest, hostStopping).action;
   switch (action.do) {
     case "nothing":
-      return { guest: view, action };
+      return { guest, action };
     case "stay-off":
       appendEvents(guest.paths, [{ e: "desired", state: "off", why: action.why }]);
-      return { guest: view, action };
+      return { guest, action };
     case "give-up":
       appendEvents(guest.paths, [{ e: "gave-up", why: action.why }]);
-      return { guest: view, action };
+      return { guest, action };
     case "start":
       break;
   }
@@ -36,19 +35,27 @@ export async function reconcileLocked(guest: Guest, hostStopping: boolean): Prom
   ]);
   try {
     await startDomain(guest.uuid);
-    return { guest: view, action };
+    return { guest, action };
   } catch (error) {
     if (error instanceof UserError && error.code === "HOOK_REFUSED_START") {
       // Nothing changes by trying again: only a person, or the guest's owner, can put a kernel there.
       appendEvents(guest.paths, [{ e: "gave-up", why: error.message }]);
     }
-    return { guest: view, action, problem: messageOf(error) };
+    return { guest, action, problem: messageOf(error) };
   }
 }
 
+function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action: Action } {
+  const moment = { hostBoot: hostBootId(), now: new Date() };
+  const view = look(guest, moment);
+  return { view, action: decide({ ...moment, state: view.state, domain: view.status, hostStopping }) };
+}
+
 /**
- * Looks at every guest once. A guest that a command is changing is left for the next time.
+ * Looks at every guest once, and does what is to be done. A guest that a command is changing is left for the next time;
+ * one whose folder cannot be read keeps nobody else from being looked at.
  *
+ * @returns the guests as they are after that, without those that could not be read
  * @throws {UserError} `LIBVIRT_UNREACHABLE` while libvirt does not answer
  */
 export async function reconcileAll(
@@ -57,24 +64,25 @@ export async function reconcileAll(
 ): Promise<GuestView[]> {
   const views: GuestView[] = [];
   for (const listed of await listGuests()) {
-    const moment = { hostBoot: hostBootId(), now: new Date() };
-    const view = look(listed, moment);
-    if (decide({ ...moment, state: view.state, domain: view.status, hostStopping }).do === "nothing") {
-      views.push(view);
-      continue;
-    }
     try {
-      const done = await withGuestLock(listed, 0, async () => {
+      const { view, action } = assess(listed, hostStopping);
+      if (action.do === "nothing") {
+        views.push(view);
+        continue;
+      }
+      await withGuestLock(listed, 0, async () => {
         // What was listed is old by now: another start may have taken its time, or a command may have come between.
-        return await reconcileLocked(await findGuest(listed.uuid), hostStopping);
+        report(await reconcileLocked(await findGuest(listed.uuid), hostStopping));
+        views.push(look(await findGuest(listed.uuid)));
       });
-      views.push(done.guest);
-      report(done);
     } catch (error) {
-      const passing =
-        error instanceof UserError && (error.code === "GUEST_BUSY" || error.code === "GUEST_NOT_FOUND");
-      if (!passing && errnoOf(error) !== "ENOENT") throw error;
+      if (error instanceof UserError && PASSING.has(error.code)) continue;
+      if (error instanceof UserError && error.code === "LIBVIRT_UNREACHABLE") throw error;
+      report({ guest: listed, action: undefined, problem: messageOf(error) });
     }
   }
   return views;
 }
+
+/** A command has the guest in its hands, or has just deleted it. */
+const PASSING: ReadonlySet<string> = new Set(["GUEST_BUSY", "GUEST_NOT_FOUND"]);

@@ -8,7 +8,7 @@
 import { ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, watch, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EXIT, messageOf, UserError } from "../errors.ts";
+import { EXIT, UserError } from "../errors.ts";
 import { isHostStopping } from "../guest/host.ts";
 import { type GuestView, look } from "../guest/inventory.ts";
 import { type Reconciled, reconcileAll } from "../guest/reconcile.ts";
@@ -44,7 +44,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
   const watcher = watch(paths.released, () => wake.now());
   signal.addEventListener("abort", () => wake.now(), { once: true });
   log("bootshare service: watching");
-  let unreachable = "";
+  let trouble = "";
   let failures = new Map<string, string>();
   try {
     while (!signal.aborted) {
@@ -61,13 +61,15 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
             log(sentence(done));
         });
         failures = problems;
-        if (unreachable !== "") log("libvirt answers again");
-        unreachable = "";
+        if (trouble !== "") log("that is over: all guests were looked at");
+        trouble = "";
         if (problems.size > 0 || views.some(isGoingDown)) pause = RETRY_MS;
       } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        if (unreachable !== error.message) log(messageOf(error));
-        unreachable = error.message;
+        // Whatever it is, guests still need somebody who starts them: say it once, and go on trying.
+        const said =
+          error instanceof UserError ? error.message : String(error instanceof Error ? error.stack : error);
+        if (said !== trouble) log(said);
+        trouble = said;
         pause = RETRY_MS;
       }
       await watchReports(views, pause, wake, signal, log);
@@ -101,13 +103,19 @@ async function watchReports(
     const left = until - Date.now();
     if (left <= 0) return;
     if (await wake.within(booting.length > 0 ? Math.min(left, REPORT_MS) : left)) return;
-    booting = booting.filter((guest) => {
-      const { current } = look(guest).state;
-      if (current?.good === undefined) return true;
-      log(`${guest.name}: ${printable(current.reported ?? current.pair.release)} is good`);
-      return false;
-    });
+    booting = booting.filter((guest) => isStillBooting(guest, log));
   }
+}
+
+function isStillBooting(guest: GuestView, log: (line: string) => void): boolean {
+  try {
+    const { current } = look(guest).state;
+    if (current?.good === undefined) return true;
+    log(`${guest.name}: ${printable(current.reported ?? current.pair.release)} is good`);
+  } catch {
+    // Deleted while it was booting, or unreadable: the next round says so.
+  }
+  return false;
 }
 
 function isBooting(view: GuestView): boolean {
@@ -127,8 +135,10 @@ function isGoingDown(view: GuestView): boolean {
 }
 
 function sentence({ guest, action, problem }: Reconciled): string {
-  if (problem !== undefined)
+  if (action === undefined) return `${guest.name}: cannot be looked at: ${printable(problem ?? "", 1000)}`;
+  if (problem !== undefined) {
     return `${guest.name}: cannot be started (${action.why}): ${printable(problem, 1000)}`;
+  }
   switch (action.do) {
     case "nothing":
       return `${guest.name}: ${action.why}`;

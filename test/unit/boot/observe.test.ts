@@ -36,8 +36,9 @@ describe("how a boot ended", () => {
 
 describe("observe", () => {
   const at = (seconds: number, hostBoot = HOST_BOOT) => ({ hostBoot, now: new Date(START + seconds * 1000) });
-  const events = (before: NewEvent[], report: BootReport, status: DomainStatus, moment = at(60)) =>
+  const look = (before: NewEvent[], report: BootReport, status: DomainStatus, moment = at(60)) =>
     observe(deriveState(timeline(...before)), report, status, moment);
+  const events = (...args: Parameters<typeof look>) => look(...args).map(({ event }) => event);
 
   it("sees a kernel come up and be good, once", () => {
     const report = said({ up: "6.1.0-1", good: "6.1.0-1" });
@@ -62,6 +63,19 @@ describe("observe", () => {
     expect(events([prepare("a")], NO_REPORT, off("unknown"), at(5))).toEqual([]);
     expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("saved"))).toEqual([]);
     expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("unknown", true))).toEqual([]);
+  });
+
+  it("takes the time of a report that nobody read from its file, and that of an end from the hook", () => {
+    const report = said({ good: "6.1.0-1", written: at(30).now.toISOString() });
+    const seen = look([prepare("a"), STARTED, RELEASED], report, off("shutdown"), at(500));
+    expect(seen.map(({ event, at: time }) => [event.e, time])).toEqual([
+      ["good", at(30).now],
+      ["end", at(20).now],
+    ]);
+    const ahead = said({ good: "6.1.0-1", written: at(900).now.toISOString() });
+    expect(look([prepare("a"), STARTED], ahead, running, at(500)).map((one) => one.at)).toEqual([
+      at(500).now,
+    ]);
   });
 
   it("has nothing to say of a guest that was never started", () => {
