@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type GuestView, listGuests, look } from "../guest/inventory.ts";
+import { type GuestView, listGuests, look, orphanFolders } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines, table } from "./output.ts";
@@ -12,14 +12,22 @@ export const list = defineCommand({
   schema: z.object({ json: z.boolean().default(false) }),
   action: async (_args, { json }) => {
     const views = (await listGuests()).map((guest) => look(guest));
-    if (json) printJson(views.map(summaryOf));
-    else if (views.length === 0) printLines(["There are no guests. Make one with 'bootshare create NAME'."]);
+    if (json) {
+      printJson(views.map(summaryOf));
+      return undefined;
+    }
+    if (views.length === 0) printLines(["There are no guests. Make one with 'bootshare create NAME'."]);
     else {
       const rows = views.map((view) => {
         const { name, state, kernel, boot } = summaryOf(view);
         return [name, state, boot, kernel ?? "-"];
       });
       printLines(table([["NAME", "STATE", "BOOT", "KERNEL"], ...rows]));
+    }
+    for (const uuid of await orphanFolders()) {
+      printLines([
+        `Note: libvirt has no domain for the guest ${uuid}; 'bootshare delete ${uuid}' removes its folder.`,
+      ]);
     }
     return undefined;
   },

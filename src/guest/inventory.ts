@@ -33,6 +33,12 @@ export async function listGuests(): Promise<Guest[]> {
   return domains.map(guestOf).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** UUIDs of guests' folders that libvirt has no domain for: `virsh undefine`, or a deletion that was cut short. */
+export async function orphanFolders(): Promise<string[]> {
+  const defined = new Set((await domainStatuses()).map(({ uuid }) => uuid));
+  return guestFolders().filter((uuid) => !defined.has(uuid));
+}
+
 /** UUIDs of the folders of guests, whether or not libvirt knows a domain for them. */
 export function guestFolders(): string[] {
   try {
