@@ -16,6 +16,8 @@ export interface RunOptions {
   cwd?: string;
   /** Ends the program when aborted. */
   signal?: AbortSignal;
+  /** How a time-out or an abort ends it, instead of SIGTERM. */
+  killSignal?: NodeJS.Signals;
   /** Called with each line that it prints, both streams, as it comes. Not trusted. */
   onLine?: (line: string) => void;
 }
@@ -53,6 +55,7 @@ export async function run(
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.killSignal === undefined ? {} : { killSignal: options.killSignal }),
     all: true,
   });
   if (options.onLine !== undefined) {

@@ -5,7 +5,7 @@
  * Why `--variant=apt`: essential packages and apt, then what is asked for by name. `important` adds some 60 packages
  * that a guest behind ssh has no use for.
  */
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
@@ -17,7 +17,7 @@ import type { Suite } from "./suites.ts";
 export interface BootstrapOptions {
   readonly suite: Suite;
   readonly packages: readonly string[];
-  /** Text of {@link aptSources}. */
+  /** A file named debian.sources, its text from `aptSources`. */
   readonly sourcesFile: string;
   /** The security archive in it; undefined for none. */
   readonly securityMirror: string | undefined;
@@ -49,13 +49,16 @@ const CUSTOMIZE_HOOK = [
   '{ ! [ -x "$1/usr/lib/systemd/systemd-update-done" ] || chroot "$1" /usr/lib/systemd/systemd-update-done; }',
 ].join(" && ");
 
-/** The command that {@link bootstrap} runs, for tests and for `--dry-run`. */
+/** The command that {@link bootstrap} runs. */
 export function bootstrapCommand(options: BootstrapOptions): { file: string; args: string[] } {
   return {
     // A process and a mount namespace of its own: whatever way it ends, nothing of it keeps running, and /proc, /sys and
-    // /dev of the unfinished guest are never seen by what removes the folder.
-    file: "unshare",
+    // /dev of the unfinished guest are never seen by what removes the folder. It ends with bootshare, too, should that be
+    // killed.
+    file: "setpriv",
     args: [
+      "--pdeathsig=KILL",
+      "unshare",
       "--mount",
       "--pid",
       "--fork",
@@ -130,6 +133,8 @@ async function once(
   const proxy = options.proxy === undefined ? {} : { http_proxy: options.proxy };
   const result = await run(file, args, {
     signal,
+    // unshare blocks SIGTERM while it waits; killing it kills all that runs in its namespace.
+    killSignal: "SIGKILL",
     env: {
       TMPDIR: options.temporary,
       BOOTSHARE_OVERLAY: options.overlay,
@@ -200,8 +205,7 @@ async function nameSources(root: string): Promise<void> {
   await rename(join(folder, "0000debian.sources"), join(folder, "debian.sources"));
 }
 
-/** Removes a folder of root file systems, never what is mounted in it. */
+/** Removes a folder that may hold a root file system, never what is mounted in it. What cannot be removed stays. */
 export async function removeTree(folder: string): Promise<void> {
   await run("rm", ["-rf", "--one-file-system", "--", folder]);
-  await rm(folder, { force: true, recursive: true });
 }

@@ -37,7 +37,7 @@ describe("bootstrapCommand", () => {
 
   it("keeps processes and mounts in namespaces of their own", () => {
     const { file, args } = bootstrapCommand(options);
-    expect(file).toBe("unshare");
+    expect(file).toBe("setpriv");
     expect(args.slice(0, 6)).toEqual([
       "--mount",
       "--pid",
