@@ -10,7 +10,8 @@ const rooms = {
   provision: ["libvirt", "machine", "share", "kernel"],
   guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
   serve: ["guest", "libvirt", "boot"],
-  commands: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
+  doctor: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
+  commands: ["doctor", "serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
 };
 const roomRules = Object.entries(rooms).map(([room, below]) => ({
   name: `${room}-imports-down-only`,

@@ -3,6 +3,7 @@ import type { Command } from "./command.ts";
 import { console_ } from "./console.ts";
 import { create } from "./create.ts";
 import { delete_ } from "./delete.ts";
+import { doctor } from "./doctor.ts";
 import { exec } from "./exec.ts";
 import { history } from "./history.ts";
 import { hook } from "./hook.ts";
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   ssh,
   exec,
   inspect,
+  doctor,
   hook,
   service,
 ];

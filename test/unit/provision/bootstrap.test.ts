@@ -38,7 +38,9 @@ describe("bootstrapCommand", () => {
   it("keeps processes and mounts in namespaces of their own", () => {
     const { file, args } = bootstrapCommand(options);
     expect(file).toBe("setpriv");
-    expect(args.slice(0, 6)).toEqual([
+    expect(args.slice(0, 8)).toEqual([
+      "--pdeathsig=KILL",
+      "unshare",
       "--mount",
       "--pid",
       "--fork",
