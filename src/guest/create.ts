@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   closeSync,
@@ -15,7 +16,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { appendFile, copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
@@ -204,6 +205,8 @@ export class Creation {
         },
       );
     }
+    // Should another command have opened it by now, that one finds the domain, or makes it with nobody in its way.
+    this.#undo.push({ what: nameLock, run: async () => await rm(nameLock, { force: true }) });
   }
 
   async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
@@ -240,12 +243,8 @@ export class Creation {
     return `kernel ${this.#provisioned.kernelRelease}`;
   }
 
-  #pendingLog: Promise<void> = Promise.resolve();
-
   #logLine(line: string): void {
-    this.#pendingLog = this.#pendingLog.then(
-      async () => await appendFile(this.logFile, `${printable(line, 4000)}\n`, { mode: 0o600 }),
-    );
+    appendFileSync(this.logFile, `${printable(line, 4000)}\n`, { mode: 0o600 });
   }
 
   async #setUp(): Promise<undefined> {
@@ -338,7 +337,6 @@ export class Creation {
   async #tidy(): Promise<undefined> {
     const good = this.#made?.state.good;
     if (good !== undefined) prunePairs(this.#paths, [good.id]);
-    await this.#pendingLog;
     if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
     await rm(this.#work, { recursive: true, force: true });
     await rm(join(statePaths().work, `${this.#options.name}.lock`), { force: true });

@@ -7,6 +7,7 @@ import type { Cpu, MachineShape } from "../machine/shape.ts";
 import { METADATA_NAMESPACE, REPORT_PORT, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
 import { printable } from "../text.ts";
 import type { Transport } from "./domain-parse.ts";
+import { HIGHMEM_OFF, MODERN_MMIO, QEMU_NAMESPACE } from "./qemu-args.ts";
 import { element, printXml, type XmlElement } from "./xml.ts";
 
 export type NetworkSpec =
@@ -52,7 +53,8 @@ export interface DomainSpec {
 /**
  * The domain's XML.
  *
- * @throws {UserError} `DOMAIN_SPEC_INVALID` for a value that libvirt or the guest's kernel would misread, `TEXT_NOT_XML`
+ * @throws {UserError} `DOMAIN_SPEC_INVALID` for a value that libvirt or the guest's kernel would misread, `TEXT_NOT_XML`,
+ *   `MACHINE_TOO_LARGE`
  */
 export function domainXml(spec: DomainSpec): string {
   check(spec);
@@ -60,7 +62,10 @@ export function domainXml(spec: DomainSpec): string {
   return printXml(
     element(
       "domain",
-      { type: shape.accel === "kvm" ? "kvm" : "qemu" },
+      {
+        type: shape.accel === "kvm" ? "kvm" : "qemu",
+        "xmlns:qemu": qemuArgs(spec).length === 0 ? undefined : QEMU_NAMESPACE,
+      },
       element("name", {}, spec.name),
       element("uuid", {}, spec.uuid),
       spec.description === undefined ? undefined : element("description", {}, spec.description),
@@ -76,9 +81,7 @@ export function domainXml(spec: DomainSpec): string {
         element("initrd", {}, spec.initrd),
         element("cmdline", {}, cmdline(spec)),
       ),
-      shape.features.length === 0
-        ? undefined
-        : element("features", {}, ...shape.features.map((name) => element(name))),
+      features(shape),
       cpu(shape.cpu),
       element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
       // A reset in QEMU would start the old kernel again, which is still in its memory. So the machine goes, and the
@@ -87,6 +90,7 @@ export function domainXml(spec: DomainSpec): string {
       element("on_reboot", {}, "destroy"),
       element("on_crash", {}, "destroy"),
       element("devices", {}, ...devices(spec)),
+      commandLine(spec),
     ),
   );
 }
@@ -113,6 +117,7 @@ function metadata({ uuid, transport, shape, suite, role }: DomainSpec): XmlEleme
     { "xmlns:bootshare": METADATA_NAMESPACE, uuid, schema: "1" },
     element("bootshare:transport", {}, transport),
     element("bootshare:arch", {}, shape.arch),
+    shape.kernelArch === shape.arch ? undefined : element("bootshare:kernel-arch", {}, shape.kernelArch),
     element("bootshare:suite", {}, suite),
     role === undefined ? undefined : element("bootshare:role", {}, role),
   );
@@ -129,13 +134,49 @@ function memoryBacking(transport: Transport): XmlElement | undefined {
   );
 }
 
-function cpu(wanted: Cpu): XmlElement {
+function features({ features: names, gic }: MachineShape): XmlElement | undefined {
+  if (names.length === 0 && gic === undefined) return undefined;
+  return element(
+    "features",
+    {},
+    ...names.map((name) => element(name)),
+    gic === undefined ? undefined : element("gic", { version: String(gic) }),
+  );
+}
+
+/**
+ * What libvirt has no element for. libvirt marks a domain with such arguments as tainted (`custom-argv`), which changes
+ * nothing else.
+ */
+function qemuArgs({ shape, transport }: Pick<DomainSpec, "shape" | "transport">): readonly string[] {
+  return [
+    ...(shape.highmem ? [] : HIGHMEM_OFF),
+    ...(shape.bus === "mmio" && transport === "virtiofs" ? MODERN_MMIO : []),
+  ];
+}
+
+function commandLine(spec: DomainSpec): XmlElement | undefined {
+  const args = qemuArgs(spec);
+  if (args.length === 0) return undefined;
+  return element("qemu:commandline", {}, ...args.map((value) => element("qemu:arg", { value })));
+}
+
+function cpu(wanted: Cpu): XmlElement | undefined {
+  if (wanted.mode === "default") return undefined;
   if (wanted.mode !== "custom") return element("cpu", { mode: wanted.mode });
   return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));
 }
 
+/**
+ * Where a virtio device is. On PCI and channel I/O libvirt chooses the addresses; virtio-mmio must be said at each device,
+ * since it takes PCI where the machine has it.
+ */
+function address({ shape }: DomainSpec): XmlElement | undefined {
+  return shape.bus === "mmio" ? element("address", { type: "virtio-mmio" }) : undefined;
+}
+
 function devices(spec: DomainSpec): XmlElement[] {
-  return [
+  const all: (XmlElement | undefined)[] = [
     element("emulator", {}, spec.shape.emulator),
     element(
       "disk",
@@ -145,8 +186,14 @@ function devices(spec: DomainSpec): XmlElement[] {
       element("driver", { name: "qemu", type: "qcow2", discard: "unmap", detect_zeroes: "unmap" }),
       element("source", { file: spec.disk }),
       element("target", { dev: "vda", bus: "virtio" }),
+      address(spec),
     ),
-    element("controller", { type: "usb", model: "none" }),
+    // Without this libvirt adds a USB controller, on PCI. s390x has none.
+    spec.shape.bus === "ccw" ? undefined : element("controller", { type: "usb", model: "none" }),
+    // The channels' bus. libvirt adds it by itself, but not where it would have to be.
+    spec.shape.bus === "mmio"
+      ? element("controller", { type: "virtio-serial", index: "0" }, address(spec))
+      : undefined,
     filesystem(spec),
     networkInterface(spec),
     element(
@@ -170,17 +217,24 @@ function devices(spec: DomainSpec): XmlElement[] {
       element("target", { type: "virtio", name: "org.qemu.guest_agent.0" }),
     ),
     // Memory that the guest has freed goes back to the host by itself; nobody inflates the balloon.
-    element("memballoon", { model: "virtio", freePageReporting: "on" }),
-    element("rng", { model: "virtio" }, element("backend", { model: "random" }, "/dev/urandom")),
+    element("memballoon", { model: "virtio", freePageReporting: "on" }, address(spec)),
+    element(
+      "rng",
+      { model: "virtio" },
+      element("backend", { model: "random" }, "/dev/urandom"),
+      address(spec),
+    ),
   ];
+  return all.filter((one) => one !== undefined);
 }
 
 /**
  * 9p in mapped mode, because with accessmode none dpkg fails (Debian bug 864718): owners and modes are in extended
  * attributes, and links are plain files. virtiofs has only passthrough; libvirt finds virtiofsd by itself.
  */
-function filesystem({ transport, share }: DomainSpec): XmlElement {
-  const places = [element("source", { dir: share }), element("target", { dir: SHARE_TAG })];
+function filesystem(spec: DomainSpec): XmlElement {
+  const { transport, share } = spec;
+  const places = [element("source", { dir: share }), element("target", { dir: SHARE_TAG }), address(spec)];
   return transport === "9p"
     ? element("filesystem", { type: "mount", accessmode: "mapped" }, ...places)
     : element(
@@ -191,7 +245,8 @@ function filesystem({ transport, share }: DomainSpec): XmlElement {
       );
 }
 
-function networkInterface({ network, mac }: DomainSpec): XmlElement {
+function networkInterface(spec: DomainSpec): XmlElement {
+  const { network, mac, shape } = spec;
   const source = network.kind === "user" ? undefined : element("source", { [network.kind]: network.name });
   return element(
     "interface",
@@ -199,6 +254,9 @@ function networkInterface({ network, mac }: DomainSpec): XmlElement {
     element("mac", { address: mac }),
     source,
     element("model", { type: "virtio" }),
+    // Nothing boots from the network, and the ROM that could is in a package of its own (ipxe-qemu). PCI alone has ROMs.
+    shape.bus === "pci" ? element("rom", { enabled: "no" }) : undefined,
+    address(spec),
   );
 }
 
@@ -212,6 +270,13 @@ function check(spec: DomainSpec): void {
   if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) throw invalid("MAC address", mac);
   if (!Number.isInteger(memoryMiB) || memoryMiB < 64) throw invalid("memory in MiB", String(memoryMiB));
   if (!Number.isInteger(cpus) || cpus < 1) throw invalid("number of processors", String(cpus));
+  const { maxCpus, maxMemoryMiB, kernelArch } = spec.shape;
+  if (maxCpus !== undefined && cpus > maxCpus) {
+    throw tooMuch(`${cpus} processors`, `${maxCpus} processors`, kernelArch);
+  }
+  if (maxMemoryMiB !== undefined && memoryMiB > maxMemoryMiB) {
+    throw tooMuch(`${memoryMiB} MiB of memory`, `${maxMemoryMiB} MiB`, kernelArch);
+  }
   for (const word of spec.cmdlineExtra ?? []) {
     if (!/^[\x21-\x7e]+$/.test(word)) throw invalid("word of the kernel's command line", word);
   }
@@ -225,4 +290,12 @@ function invalid(what: string, value: string): UserError {
   return new UserError("DOMAIN_SPEC_INVALID", `"${printable(value)}" cannot be a guest's ${what}.`, {
     hint: "Choose another value.",
   });
+}
+
+function tooMuch(asked: string, limit: string, kernelArch: string): UserError {
+  return new UserError(
+    "MACHINE_TOO_LARGE",
+    `A machine for this ${kernelArch} kernel has at most ${limit}, not ${asked}.`,
+    { hint: "Choose less; docs/architectures.md says where the limit comes from." },
+  );
 }

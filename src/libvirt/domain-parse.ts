@@ -11,8 +11,10 @@ import {
 } from "@xmldom/xmldom";
 import { messageOf, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, isDebianArch, libvirtArch } from "../kernel/arch.ts";
+import type { Bus } from "../kernel/features.ts";
 import { METADATA_NAMESPACE, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
 import { printable } from "../text.ts";
+import { QEMU_NAMESPACE, readQemuArgs } from "./qemu-args.ts";
 
 /** The ways of sharing /boot, as the metadata names them (share/transports.ts). */
 export type Transport = "9p" | "virtiofs";
@@ -22,7 +24,10 @@ export interface GuestMetadata {
   /** The guest that the domain was made as. Another UUID than the domain's own marks a copy. */
   readonly uuid: string;
   readonly schema: number;
+  /** Of the programs in the guest. */
   readonly arch?: DebianArch;
+  /** Of its kernels, where it is another. */
+  readonly kernelArch?: DebianArch;
   /** Debian's code name of the release. A short word, but not known to be one of Debian's. */
   readonly suite?: string;
   readonly transport?: Transport;
@@ -50,10 +55,12 @@ export interface DomainFacts {
    */
   readonly copyOf: string | undefined;
   /**
-   * The guest's architecture. libvirt has one name for armhf and armel, so the metadata decides where it agrees with
-   * `<type arch='…'>`. Reading it throws `ARCH_UNKNOWN` for a (foreign) domain of an architecture that Debian has not.
+   * The architecture of the machine, and so of the kernels that it runs. libvirt has one name for armhf and armel, so the
+   * metadata decides where it agrees with `<type arch='…'>`. Reading it throws `ARCH_UNKNOWN` for a (foreign) domain of an architecture that Debian has not.
    */
   readonly arch: DebianArch;
+  /** The architecture of the programs in the guest, as the metadata has it; that of the machine where it says nothing. */
+  readonly userland: DebianArch | undefined;
   /** Whether KVM or emulation; anything else libvirt can run is "other". */
   readonly accel: "kvm" | "tcg" | "other";
   /** The machine type, for example `pc-q35-7.2`. */
@@ -68,7 +75,13 @@ export interface DomainFacts {
   /** Where that file system's folder is on the host. */
   readonly shareDir: string | undefined;
   /** How the first disk is attached; undefined for no disk, or one that is not virtio. */
-  readonly diskBus: "virtio-pci" | "virtio-mmio" | undefined;
+  readonly diskBus: "virtio-pci" | "virtio-mmio" | "virtio-ccw" | undefined;
+  /** What the first disk, our file system, the first network interface and the channels are on, as far as it is virtio. */
+  readonly bus: Bus | "mixed" | undefined;
+  /** false: ARM's virt is laid out below 4 GiB (`-machine highmem=off`). */
+  readonly highmem: boolean;
+  /** virtio-mmio devices are not of the legacy kind (`-global virtio-mmio.force-legacy=false`). */
+  readonly modernMmio: boolean;
   /** The first network interface. */
   readonly network: NetworkFacts | undefined;
   readonly memoryMiB: number;
@@ -152,6 +165,7 @@ export function parseDomain(xml: string): DomainFacts {
       if (arch === undefined) throw archUnknown(name);
       return arch;
     },
+    userland: metadata?.arch ?? arch,
     accel: accelOf(attribute(root, "type")),
     machine: attribute(type, "machine"),
     kernel: textOf(os, "kernel"),
@@ -160,7 +174,9 @@ export function parseDomain(xml: string): DomainFacts {
     onReboot: textOf(root, "on_reboot")?.trim() ?? "restart",
     transport: share === undefined ? undefined : transportOf(share),
     shareDir: attribute(childOf(share, "source"), "dir"),
-    diskBus: diskBusOf(devices),
+    diskBus: diskBusOf(devices, arch),
+    bus: busOf(devices, share, arch),
+    ...readQemuArgs(qemuArgsOf(root)),
     network: networkOf(childOf(devices, "interface")),
     memoryMiB: memoryOf(childOf(root, "memory")),
     cpus: Number.parseInt(textOf(root, "vcpu") ?? "1", 10) || 1,
@@ -184,7 +200,8 @@ function parseMetadata(guest: Element, name: string): GuestMetadata {
     return text;
   };
   const [arch, suite, transport, role] = [word("arch"), word("suite"), word("transport"), word("role")];
-  if (arch !== undefined && !isDebianArch(arch))
+  const kernelArch = word("kernel-arch");
+  if (!isArchOrNone(arch) || !isArchOrNone(kernelArch))
     throw badMetadata(name, "names an architecture that Debian has not");
   if (transport !== undefined && !isTransport(transport))
     throw badMetadata(name, "names a transport that is unknown");
@@ -192,10 +209,15 @@ function parseMetadata(guest: Element, name: string): GuestMetadata {
     uuid,
     schema: 1,
     ...(arch === undefined ? {} : { arch }),
+    ...(kernelArch === undefined ? {} : { kernelArch }),
     ...(suite === undefined ? {} : { suite }),
     ...(transport === undefined ? {} : { transport }),
     ...(role === undefined ? {} : { role }),
   };
+}
+
+function isArchOrNone(text: string | undefined): text is DebianArch | undefined {
+  return text === undefined || isDebianArch(text);
 }
 
 function isTransport(text: string): text is Transport {
@@ -203,7 +225,9 @@ function isTransport(text: string): text is Transport {
 }
 
 function archOf(name: string, metadata: GuestMetadata | undefined): DebianArch | undefined {
-  if (metadata?.arch !== undefined && libvirtArch(metadata.arch) === name) return metadata.arch;
+  for (const said of [metadata?.kernelArch, metadata?.arch]) {
+    if (said !== undefined && libvirtArch(said) === name) return said;
+  }
   return DEBIAN_ARCHES.find((arch) => libvirtArch(arch) === name);
 }
 
@@ -218,13 +242,58 @@ function transportOf(filesystem: Element): Transport | undefined {
   return driver === "path" || driver === "handle" ? "9p" : undefined;
 }
 
-function diskBusOf(devices: Element | undefined): DomainFacts["diskBus"] {
-  const disk = childrenOf(devices, "disk").find((d) => (attribute(d, "device") ?? "disk") === "disk");
+function diskBusOf(devices: Element | undefined, arch: DebianArch | undefined): DomainFacts["diskBus"] {
+  const disk = firstDisk(devices);
   if (disk === undefined || attribute(childOf(disk, "target"), "bus") !== "virtio") return undefined;
-  // libvirt writes the address when it defines the domain; before that, PCI is what virtio will get on q35 and virt.
-  const address = attribute(childOf(disk, "address"), "type") ?? "pci";
-  if (address === "pci") return "virtio-pci";
-  return address === "virtio-mmio" ? "virtio-mmio" : undefined;
+  const bus = deviceBus(disk, arch);
+  return bus === undefined ? undefined : `virtio-${bus}`;
+}
+
+function firstDisk(devices: Element | undefined): Element | undefined {
+  return childrenOf(devices, "disk").find((d) => (attribute(d, "device") ?? "disk") === "disk");
+}
+
+/**
+ * What a virtio device is on. libvirt writes the address when it defines the domain; before that, this is what the device
+ * will get: channel I/O on s390x, PCI on the machines of all others here.
+ */
+function deviceBus(device: Element, arch: DebianArch | undefined): Bus | undefined {
+  const type = attribute(childOf(device, "address"), "type") ?? (arch === "s390x" ? "ccw" : "pci");
+  if (type === "pci" || type === "ccw") return type;
+  return type === "virtio-mmio" ? "mmio" : undefined;
+}
+
+function busOf(
+  devices: Element | undefined,
+  share: Element | undefined,
+  arch: DebianArch | undefined,
+): DomainFacts["bus"] {
+  const disk = firstDisk(devices);
+  const card = childOf(devices, "interface");
+  const virtio = [
+    attribute(childOf(disk, "target"), "bus") === "virtio" ? disk : undefined,
+    share,
+    attribute(childOf(card, "model"), "type")?.startsWith("virtio") === true ? card : undefined,
+    ...childrenOf(devices, "controller").filter((one) => attribute(one, "type") === "virtio-serial"),
+  ];
+  const buses = new Set<Bus>();
+  for (const device of virtio) {
+    const bus = device === undefined ? undefined : deviceBus(device, arch);
+    if (bus !== undefined) buses.add(bus);
+  }
+  const [first, ...others] = buses;
+  return others.length === 0 ? first : "mixed";
+}
+
+/** The arguments in `<qemu:commandline>`, whatever prefix stands for its namespace. */
+function qemuArgsOf(root: Element): string[] {
+  const lines = childrenOf(root).filter(
+    (e) => e.namespaceURI === QEMU_NAMESPACE && e.localName === "commandline",
+  );
+  return lines
+    .flatMap((line) => childrenOf(line))
+    .filter((e) => e.namespaceURI === QEMU_NAMESPACE && e.localName === "arg")
+    .map((e) => attribute(e, "value") ?? "");
 }
 
 function networkOf(card: Element | undefined): NetworkFacts | undefined {
@@ -286,7 +355,8 @@ function textOf(parent: Element | undefined, name: string): string | undefined {
   return childOf(parent, name)?.textContent ?? undefined;
 }
 
-function attribute(element: Element | undefined, name: string): string | undefined {
+/** An attribute's value; undefined where there is none. */
+export function attribute(element: Element | undefined, name: string): string | undefined {
   return element?.getAttribute(name) ?? undefined;
 }
 

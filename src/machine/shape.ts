@@ -1,109 +1,128 @@
-/**
- * The shape of the machine that a guest of an architecture gets: a table, so that another architecture is another row.
- * Sources: QEMU's "System Emulator Targets" (machines q35 and virt), libvirt's "Domain XML format".
- */
+/** The machine of a guest: the row of its kernel's architecture (shapes-table.ts), and what was chosen for this guest. */
 import { EXIT, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, libvirtArch } from "../kernel/arch.ts";
+import type { Bus, Layout } from "../kernel/features.ts";
 import type { Accel } from "./accel.ts";
+import { type Cpu, KERNELS_FOR, type Row, SHAPES, type Timer } from "./shapes-table.ts";
 
-/** The processor, in libvirt's words. */
-export type Cpu =
-  /** What the host has. KVM only. */
-  | { readonly mode: "host-passthrough" }
-  /** All that the accelerator can do. */
-  | { readonly mode: "maximum" }
-  /** One of QEMU's models. */
-  | { readonly mode: "custom"; readonly model: string };
-
-/** A clock of the machine: libvirt's `<timer>`. */
-export interface Timer {
-  readonly name: "rtc" | "pit" | "hpet";
-  readonly tickpolicy?: "catchup" | "delay";
-  readonly present?: "no";
-}
+export type { Cpu, Timer } from "./shapes-table.ts";
 
 export interface MachineShape {
+  /** Of the programs in the guest. */
   readonly arch: DebianArch;
-  /** The architecture in libvirt's words. */
+  /** Of the kernel, and so of the machine. */
+  readonly kernelArch: DebianArch;
+  /** The machine's architecture in libvirt's words. */
   readonly libvirtArch: string;
   readonly accel: Accel;
-  /** QEMU's machine type, unversioned: libvirt writes down the version when it defines the domain. */
-  readonly machine: "q35" | "virt";
+  readonly machine: Row["machine"];
   readonly cpu: Cpu;
-  /** The serial port that is the guest's console. */
-  readonly console: "ttyS0" | "ttyAMA0";
-  /** libvirt's `<features>`. */
-  readonly features: readonly ("acpi" | "apic")[];
+  readonly console: Row["console"];
+  readonly features: Row["features"];
   readonly timers: readonly Timer[];
   /** Absolute path of the emulator. */
   readonly emulator: string;
+  readonly bus: Bus;
+  /** See kernel/features.ts, Layout. */
+  readonly highmem: boolean;
+  /** The version of ARM's interrupt controller; undefined: libvirt chooses, or there is none. */
+  readonly gic: 2 | 3 | "host" | undefined;
+  /** The most processors and MiB of memory; undefined for no limit that matters. */
+  readonly maxCpus: number | undefined;
+  readonly maxMemoryMiB: number | undefined;
+  /** A guest of this shape's architecture was booted in bootshare's own tests. */
+  readonly tested: boolean;
 }
 
-interface Row extends Omit<MachineShape, "arch" | "libvirtArch" | "accel" | "cpu"> {
-  readonly cpu: Readonly<Record<Accel, Cpu>>;
+export interface ShapeOptions {
+  /** Of the guest's kernel (guest-kernel.ts); the usual one for the architecture by default. */
+  readonly kernelArch?: DebianArch | undefined;
+  /** Where the devices are (kernel/features.ts, busFor); as Debian's default kernel wants them by default. */
+  readonly layout?: Layout | undefined;
+  /** The host's interrupt controller, where it is known. Of use under KVM only. */
+  readonly gic?: 2 | 3 | undefined;
 }
 
-const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
-  amd64: {
-    machine: "q35",
-    cpu: {
-      kvm: { mode: "host-passthrough" },
-      // QEMU's default model (qemu64) is x86-64-v1 without AES, SSE4 or AVX, and guests build and run software that asks
-      // for more. Nothing is taken away: booting Debian's 6.12 kernel took the same processor time, within the noise,
-      // with qemu64, with all, and with all but LA57 (a fifth level of page tables, which TCG walks in software) or SMAP.
-      tcg: { mode: "maximum" },
-    },
-    console: "ttyS0",
-    features: ["acpi", "apic"],
-    // What virt-manager and virt-install give Linux guests: the HPET costs wake-ups of the host and no Linux needs it.
-    timers: [
-      { name: "rtc", tickpolicy: "catchup" },
-      { name: "pit", tickpolicy: "delay" },
-      { name: "hpet", present: "no" },
-    ],
-    emulator: "/usr/bin/qemu-system-x86_64",
-  },
-  arm64: {
-    machine: "virt",
-    cpu: {
-      kvm: { mode: "host-passthrough" },
-      // Not "maximum": QEMU's `max` has pointer authentication, whose cipher costs TCG half its speed. Debian's baseline
-      // is ARMv8.0, which this model is.
-      tcg: { mode: "custom", model: "cortex-a72" },
-    },
-    console: "ttyAMA0",
-    // No ACPI: libvirt allows it on virt with UEFI only, and a kernel that the host loads has the device tree.
-    features: [],
-    timers: [],
-    emulator: "/usr/bin/qemu-system-aarch64",
-  },
-};
+/** `highmem=off`: memory begins at 1 GiB and ends at 4 GiB. */
+const LOW_MEMORY_MIB = 3 * 1024;
 
-/** Architectures that {@link machineShape} has a row for. */
+/** Architectures that {@link machineShape} makes machines for. */
 export function shapedArches(): DebianArch[] {
-  return DEBIAN_ARCHES.filter((arch) => SHAPES[arch] !== undefined);
+  return DEBIAN_ARCHES.filter((arch) => SHAPES[KERNELS_FOR[arch][0]] !== undefined);
 }
 
 /**
  * The machine of a new guest.
  *
+ * @param arch of the programs in the guest
+ * @throws {UserError} `ARCH_UNSUPPORTED`, `LAYOUT_UNSUPPORTED`
+ */
+export function machineShape(arch: DebianArch, accel: Accel, options: ShapeOptions = {}): MachineShape {
+  const kernelArch = options.kernelArch ?? KERNELS_FOR[arch][0];
+  const row = rowOf(kernelArch);
+  const layout = options.layout ?? row.layout;
+  if (!hasLayout(kernelArch, row, layout)) {
+    throw new UserError(
+      "LAYOUT_UNSUPPORTED",
+      `The machine of ${kernelArch} kernels has no ${layout.highmem ? layout.bus : `${layout.bus} with highmem=off`}.`,
+      { exitCode: EXIT.unusable },
+    );
+  }
+  return {
+    arch,
+    kernelArch,
+    libvirtArch: libvirtArch(kernelArch),
+    accel,
+    machine: row.machine,
+    cpu: row.cpu[accel],
+    console: row.console,
+    features: row.features,
+    timers: row.timers,
+    emulator: row.emulator[accel],
+    bus: layout.bus,
+    highmem: layout.highmem,
+    gic: gicOf(kernelArch, accel, options.gic),
+    maxCpus: row.maxCpus?.[accel] ?? (accel === "kvm" && options.gic === 2 ? 8 : undefined),
+    maxMemoryMiB: layout.highmem ? undefined : LOW_MEMORY_MIB,
+    tested: row.tested,
+  };
+}
+
+/**
+ * Absolute path of the emulator for guests of an architecture. Only for armhf it differs: KVM runs 32-bit guests in the
+ * 64-bit emulator. One Debian package has both.
+ *
  * @throws {UserError} `ARCH_UNSUPPORTED`
  */
-export function machineShape(arch: DebianArch, accel: Accel): MachineShape {
-  const { cpu, ...row } = rowOf(arch);
-  return { arch, libvirtArch: libvirtArch(arch), accel, cpu: cpu[accel], ...row };
+export function emulatorOf(arch: DebianArch, accel: Accel = "kvm"): string {
+  return rowOf(KERNELS_FOR[arch][0]).emulator[accel];
 }
 
-/** Absolute path of the emulator for an architecture. @throws {UserError} `ARCH_UNSUPPORTED` */
-export function emulatorOf(arch: DebianArch): string {
-  return rowOf(arch).emulator;
+/** Debian's packages that have {@link emulatorOf}, in trixie and in bookworm. @throws as {@link emulatorOf} */
+export function emulatorPackages(arch: DebianArch): readonly [trixie: string, bookworm: string] {
+  return rowOf(KERNELS_FOR[arch][0]).emulatorPackages;
 }
 
-function rowOf(arch: DebianArch): Row {
-  const row = SHAPES[arch];
+/**
+ * KVM emulates the interrupt controller that the host has, or the older one on a newer. In libvirt's words "host" is what
+ * QEMU finds. It is only said for 32-bit guests: for 64-bit ones libvirt has asked QEMU itself, and writes the version down.
+ */
+function gicOf(kernelArch: DebianArch, accel: Accel, host: 2 | 3 | undefined): MachineShape["gic"] {
+  if (accel !== "kvm" || (kernelArch !== "armhf" && kernelArch !== "arm64")) return undefined;
+  return host ?? (kernelArch === "armhf" ? "host" : undefined);
+}
+
+function hasLayout(kernelArch: DebianArch, row: Row, { bus, highmem }: Layout): boolean {
+  if (!highmem && (bus !== "pci" || kernelArch !== "armhf")) return false;
+  if (bus === row.layout.bus) return true;
+  return bus === "mmio" && (kernelArch === "armhf" || kernelArch === "arm64");
+}
+
+function rowOf(kernelArch: DebianArch): Row {
+  const row = SHAPES[kernelArch];
   if (row !== undefined) return row;
-  throw new UserError("ARCH_UNSUPPORTED", `Guests of the architecture ${arch} cannot be made yet.`, {
+  throw new UserError("ARCH_UNSUPPORTED", `No machine that QEMU has boots Debian's ${kernelArch} kernels.`, {
     exitCode: EXIT.unusable,
-    hint: `Architectures that can: ${shapedArches().join(", ")}.`,
+    hint: `Kernels that have one: ${Object.keys(SHAPES).join(", ")}.`,
   });
 }

@@ -106,7 +106,8 @@ export async function bootstrap(
       if (output === undefined) break;
       const cause = classifyFailure(output, options.securityMirror);
       const pause = pausesS[attempt];
-      if (cause === "other" || pause === undefined) throw failure(options, cause, output);
+      const hopeless = cause === "other" || cause === "unreachable archive";
+      if (hopeless || pause === undefined) throw failure(options, cause, output);
       log(`The ${cause} is in the middle of an update or unreachable; trying again in ${pause} s.`);
       await removeTree(options.root);
       await sleep(pause * 1000, undefined, { signal });
@@ -153,10 +154,14 @@ async function once(
   return result.exitCode === 0 ? undefined : lines.join("\n");
 }
 
-export type FailureCause = "security archive" | "archive" | "other";
+export type FailureCause = "security archive" | "archive" | "unreachable archive" | "other";
 
 const INCONSISTENT =
-  /Hash Sum mismatch|File has unexpected size|Mirror sync in progress|is not valid yet|is expired|does not have a Release file|no longer has a Release file|\b(404|403|50[0234]) |Connection (failed|timed out|refused)|Could not (connect|resolve)|Temporary failure resolving|Clearsigned file isn't valid|Splitting up .* failed/;
+  /Hash Sum mismatch|File has unexpected size|Mirror sync in progress|is not valid yet|is expired|does not have a Release file|no longer has a Release file|\b(404|403|50[0234]) |Clearsigned file isn't valid|Splitting up .* failed/;
+
+/** Nobody there: for the archive itself this is an address that is wrong, or a network that is down, not an update. */
+const UNREACHABLE =
+  /Connection (failed|timed out|refused)|Could not (connect|resolve)|Temporary failure resolving/i;
 
 /**
  * Why mmdebstrap failed. An archive that changes while it is read, or that is out of reach, is told from everything else;
@@ -165,6 +170,7 @@ const INCONSISTENT =
  */
 export function classifyFailure(output: string, securityMirror: string | undefined): FailureCause {
   let archive = false;
+  let unreachable = false;
   let inError = false;
   let security = false;
   for (const line of output.split("\n")) {
@@ -172,10 +178,13 @@ export function classifyFailure(output: string, securityMirror: string | undefin
       inError = true;
       security = isAbout(line, securityMirror);
     } else if (!/^\s/.test(line)) inError = false;
-    if (!inError || !INCONSISTENT.test(line)) continue;
+    const nobody = UNREACHABLE.test(line);
+    if (!inError || !(nobody || INCONSISTENT.test(line))) continue;
     if (security || isAbout(line, securityMirror)) return "security archive";
-    archive = true;
+    if (nobody) unreachable = true;
+    else archive = true;
   }
+  if (unreachable) return "unreachable archive";
   return archive ? "archive" : "other";
 }
 
@@ -183,6 +192,12 @@ function isAbout(line: string, securityMirror: string | undefined): boolean {
   if (securityMirror === undefined) return false;
   return line.includes(`${securityMirror}/`) || / [a-z]+-security[ /]/.test(line);
 }
+
+const HINTS: Readonly<Record<Exclude<FailureCause, "security archive">, string>> = {
+  archive: "Try again later, or name another mirror: --mirror",
+  "unreachable archive": "Look at this machine's network, or name another mirror: --mirror",
+  other: "With --keep, the whole log stays for a look at it.",
+};
 
 function failure(options: BootstrapOptions, cause: FailureCause, output: string): UserError {
   const detail = lastLines(output);
@@ -194,7 +209,7 @@ function failure(options: BootstrapOptions, cause: FailureCause, output: string)
     );
   }
   return new UserError("BOOTSTRAP_FAILED", `Debian ${options.suite.name} could not be installed.`, {
-    hint: cause === "archive" ? "Try again later, or name another mirror: --mirror" : "The log tells more.",
+    hint: HINTS[cause],
     detail,
   });
 }

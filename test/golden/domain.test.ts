@@ -4,10 +4,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { MMIO, PCI_LOW } from "../../src/kernel/features.ts";
 import { type DomainSpec, domainXml, type NetworkSpec } from "../../src/libvirt/domain-create.ts";
 import type { Transport } from "../../src/libvirt/domain-parse.ts";
 import { parseDomain } from "../../src/libvirt/domain-parse.ts";
-import { machineShape } from "../../src/machine/shape.ts";
+import { machineShape, shapedArches } from "../../src/machine/shape.ts";
 import { guestPathsOf } from "../../src/paths.ts";
 
 const UUID = "3b241101-e2bb-4255-8caf-4136c566a962";
@@ -50,6 +51,37 @@ cases.push([
   { ...base, shape: machineShape("arm64", "kvm"), transport: "virtiofs" },
 ]);
 cases.push(["arm64-tcg-9p-user", { ...base, shape: machineShape("arm64", "tcg") }]);
+
+// Every row of the table of shapes; amd64 and arm64 have theirs above.
+const rows: [name: string, shape: DomainSpec["shape"], transport?: Transport][] = [
+  ["arm64-kvm-9p-gic2", machineShape("arm64", "kvm", { gic: 2 })],
+  ["arm64-tcg-virtiofs-mmio", machineShape("arm64", "tcg", { layout: MMIO }), "virtiofs"],
+  ["i386-kvm-9p", machineShape("i386", "kvm")],
+  ["i386-tcg-9p", machineShape("i386", "tcg")],
+  ["i386-kvm-9p-kernel-amd64", machineShape("i386", "kvm", { kernelArch: "amd64" })],
+  ["armhf-kvm-9p", machineShape("armhf", "kvm")],
+  ["armhf-kvm-9p-gic3", machineShape("armhf", "kvm", { gic: 3 })],
+  ["armhf-tcg-9p", machineShape("armhf", "tcg")],
+  ["armhf-tcg-9p-mmio", machineShape("armhf", "tcg", { layout: MMIO })],
+  ["armhf-tcg-virtiofs-mmio", machineShape("armhf", "tcg", { layout: MMIO }), "virtiofs"],
+  ["armhf-kvm-virtiofs-mmio", machineShape("armhf", "kvm", { layout: MMIO, gic: 3 }), "virtiofs"],
+  ["armhf-tcg-9p-low", machineShape("armhf", "tcg", { layout: PCI_LOW })],
+  ["armhf-kvm-virtiofs-low", machineShape("armhf", "kvm", { layout: PCI_LOW, gic: 3 }), "virtiofs"],
+  ["armhf-kvm-9p-kernel-arm64", machineShape("armhf", "kvm", { kernelArch: "arm64", gic: 3 })],
+  ["armhf-tcg-9p-kernel-arm64", machineShape("armhf", "tcg", { kernelArch: "arm64" })],
+  ["armel-kvm-9p", machineShape("armel", "kvm")],
+  ["armel-tcg-9p", machineShape("armel", "tcg")],
+  ["armel-kvm-9p-kernel-arm64", machineShape("armel", "kvm", { kernelArch: "arm64" })],
+  ["riscv64-kvm-9p", machineShape("riscv64", "kvm")],
+  ["riscv64-tcg-9p", machineShape("riscv64", "tcg")],
+  ["riscv64-tcg-virtiofs", machineShape("riscv64", "tcg"), "virtiofs"],
+  ["ppc64el-kvm-9p", machineShape("ppc64el", "kvm")],
+  ["ppc64el-tcg-9p", machineShape("ppc64el", "tcg")],
+  ["s390x-kvm-9p", machineShape("s390x", "kvm")],
+  ["s390x-tcg-9p", machineShape("s390x", "tcg")],
+  ["s390x-tcg-virtiofs", machineShape("s390x", "tcg"), "virtiofs"],
+];
+for (const [name, shape, transport = "9p"] of rows) cases.push([name, { ...base, shape, transport }]);
 cases.push([
   "amd64-everything",
   {
@@ -74,6 +106,17 @@ function libvirtSays(file: string): string {
 }
 
 describe("domain XML", () => {
+  test("every architecture and accelerator has a golden file", () => {
+    const covered = new Set(cases.map(([, { shape }]) => `${shape.arch} ${shape.accel}`));
+    for (const arch of shapedArches()) {
+      for (const accel of ["kvm", "tcg"]) expect(covered).toContain(`${arch} ${accel}`);
+    }
+  });
+
+  test("no two cases are the same machine", () => {
+    expect(new Set(cases.map(([, spec]) => domainXml(spec))).size).toBe(cases.length);
+  });
+
   test.each(cases)("%s", (name, spec) => {
     const file = join(import.meta.dirname, `domain-${name}.xml`);
     const xml = domainXml(spec);
@@ -89,14 +132,18 @@ describe("domain XML", () => {
       name: spec.name,
       foreign: false,
       copyOf: undefined,
-      arch: shape.arch,
+      arch: shape.kernelArch,
+      userland: shape.arch,
       accel: shape.accel,
       kernel: spec.kernel,
       initrd: spec.initrd,
       onReboot: "destroy",
       transport,
       shareDir: spec.share,
-      diskBus: "virtio-pci",
+      diskBus: `virtio-${shape.bus}`,
+      bus: shape.bus,
+      highmem: shape.highmem,
+      modernMmio: shape.bus === "mmio" && transport === "virtiofs",
       network: { ...network, mac: spec.mac },
       memoryMiB: spec.memoryMiB,
       cpus: spec.cpus,
@@ -140,6 +187,19 @@ describe("domain XML", () => {
   ])("refuses %s", (_what, change) => {
     expect(() => domainXml({ ...base, ...change })).toThrow(
       expect.objectContaining({ code: "DOMAIN_SPEC_INVALID" }),
+    );
+  });
+
+  test.each<[string, Partial<DomainSpec>]>([
+    ["more processors than ARM's GICv2 has room for", { shape: machineShape("arm64", "tcg"), cpus: 9 }],
+    ["more processors than Debian's armmp kernel", { shape: machineShape("armhf", "kvm"), cpus: 9 }],
+    [
+      "more memory than there is below 4 GiB",
+      { shape: machineShape("armhf", "tcg", { layout: PCI_LOW }), memoryMiB: 3073 },
+    ],
+  ])("refuses %s", (_what, change) => {
+    expect(() => domainXml({ ...base, ...change })).toThrow(
+      expect.objectContaining({ code: "MACHINE_TOO_LARGE" }),
     );
   });
 

@@ -99,7 +99,12 @@ E: Failed to fetch ${SECURITY}/dists/trixie-security/main/binary-amd64/Packages.
       "the archive itself, the security archive being fine",
       `Get:3 ${SECURITY} trixie-security InRelease [40 kB]
 E: Failed to fetch ${ARCHIVE}/pool/main/b/bash/bash_1_amd64.deb  Could not connect to mirror.example.org:80`,
-      "archive",
+      "unreachable archive",
+    ],
+    [
+      "nobody at the security archive",
+      `E: Failed to fetch ${SECURITY}/dists/trixie-security/InRelease  Could not connect to mirror.example.org:80`,
+      "security archive",
     ],
     ["a package that does not exist", "E: Unable to locate package nonsense", "other"],
     [

@@ -1,0 +1,86 @@
+/** What runs a guest's code: KVM where it does, else emulation. */
+import type { DebianArch } from "../kernel/arch.ts";
+import { obstacleOf } from "../machine/choose.ts";
+import type { TrialResult } from "../machine/trial.ts";
+import { printable } from "../text.ts";
+import { installedEmulator } from "./emulator.ts";
+import { phrase } from "./examine.ts";
+import { modeText } from "./modes.ts";
+import type { Probe } from "./probe.ts";
+import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
+
+/** A trial may take this long, in milliseconds: a minute for emulation, three times that for KVM (machine/trial.ts). */
+const TRIAL_LIMIT_MS = 250_000;
+/** As Linux names it. */
+export const KVM_DEVICE = "/dev/kvm";
+
+export function acceleratorRequirements(arch: DebianArch, probe: Probe): Requirement[] {
+  // What a device that everybody may use would leave in the way of KVM: the architecture.
+  const possible = obstacleOf(arch, probe.nodeArch, { mode: 0o666 }) === undefined;
+  let kvm: Promise<TrialResult> | undefined;
+  const tryKvm = async (): Promise<TrialResult> => {
+    kvm ??= probe.kvm(arch);
+    return await kvm;
+  };
+  const device: Requirement = {
+    id: "kvm-device",
+    title: KVM_DEVICE,
+    need: "recommended",
+    check: async () => checkDevice(probe),
+  };
+  const kvmRuns: Requirement = {
+    id: "kvm",
+    title: "KVM",
+    need: "recommended",
+    limitMs: TRIAL_LIMIT_MS,
+    check: async () => withoutEmulator(arch, probe) ?? judgeKvm(await tryKvm(), probe.root),
+  };
+  const accelerator: Requirement = {
+    id: "accelerator",
+    title: "accelerator",
+    need: "required",
+    limitMs: TRIAL_LIMIT_MS,
+    async check() {
+      const nothing = withoutEmulator(arch, probe);
+      if (nothing !== undefined) return nothing;
+      if (possible && (await tryKvm()).usable) return met("KVM");
+      const { usable, reason } = await probe.tcg(arch);
+      const found = phrase(reason);
+      return usable ? met(`emulation: ${found}`) : unmet(found);
+    },
+  };
+  return possible ? [device, kvmRuns, accelerator] : [accelerator];
+}
+
+function withoutEmulator(arch: DebianArch, probe: Probe): Finding | undefined {
+  return installedEmulator(arch, probe) === undefined
+    ? unknown(`not tried without QEMU for ${arch}`)
+    : undefined;
+}
+
+/** /dev/kvm is there, and QEMU's user, who is in the group kvm, may open it. */
+function checkDevice(probe: Probe): Finding {
+  const device = probe.stat(KVM_DEVICE);
+  if ("errno" in device) {
+    return device.errno === "ENOENT"
+      ? unmet("there is none, so guests are emulated")
+      : unknown(`it could not be looked at (${device.errno})`);
+  }
+  const group = probe.groupName(device.gid) ?? String(device.gid);
+  const found = `${modeText(device.mode)} ${device.uid === 0 ? "root" : device.uid}:${printable(group, 32)}`;
+  const open = (device.mode & 0o006) === 0o006 || ((device.mode & 0o060) === 0o060 && group === "kvm");
+  if (open) return met(found);
+  // libvirt 9 moreover examines QEMU anew, for seconds, each time it reads a domain.
+  return unmet(
+    `${found}: libvirt's QEMU may not open it`,
+    `chgrp kvm ${KVM_DEVICE}; chmod 0660 ${KVM_DEVICE}`,
+  );
+}
+
+function judgeKvm({ usable, reason }: TrialResult, root: boolean): Finding {
+  // The title says KVM already.
+  const found = phrase(reason.replace(/^KVM /, ""));
+  if (usable) return met(found);
+  // That an ordinary user is not let in tells nothing of root's guests.
+  return !root && /may not open/.test(reason) ? unknown(found) : unmet(found);
+}

@@ -1,0 +1,84 @@
+/** The hook, whether libvirt really calls it, and the service. */
+import type { DebianArch } from "../kernel/arch.ts";
+import type { HookStatus } from "../libvirt/hook-install.ts";
+import type { HookTrial } from "../libvirt/hook-trial.ts";
+import { SERVICE_UNIT } from "../paths.ts";
+import { printable } from "../text.ts";
+import { installedEmulator } from "./emulator.ts";
+import { phrase } from "./examine.ts";
+import type { Probe } from "./probe.ts";
+import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
+
+const INSTALL = "bootshare hook install --restart";
+
+export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] {
+  let asked: Promise<HookStatus> | undefined;
+  const status = async (): Promise<HookStatus> => {
+    asked ??= probe.hookStatus();
+    return await asked;
+  };
+  return [
+    {
+      id: "hook",
+      title: "libvirt hook",
+      need: "required",
+      check: async () => judgeInstalled(await status()),
+    },
+    {
+      id: "hook-current",
+      title: "hook's version",
+      need: "recommended",
+      check: async () => judgeCurrent(await status()),
+    },
+    {
+      id: "hook-called",
+      title: "hook is called",
+      need: "required",
+      async check() {
+        // libvirt begins a log for the trial's domain, which only root can take away.
+        if (!probe.root) return unknown("only root tries it");
+        if (installedEmulator(arch, probe) === undefined)
+          return unknown(`not tried without QEMU for ${arch}`);
+        return judgeTrial(await probe.tryHook(arch));
+      },
+    },
+    { id: "service", title: "service", need: "recommended", check: async () => checkService(probe) },
+  ];
+}
+
+function judgeInstalled({ installed, nodeFound, usable, daemonKnows, lines }: HookStatus): Finding {
+  if (!installed) return unmet(printable(lines[0] ?? "not installed"), INSTALL);
+  if (!nodeFound) return unmet("the Node.js that it names is not there", INSTALL);
+  // Not usable for no other reason than these: it is not executable.
+  if (!usable && daemonKnows) return unmet("it is not executable", INSTALL);
+  return met(printable((lines[0] ?? "installed").replace(/^installed: /, "")));
+}
+
+function judgeCurrent({ installed, current, version }: HookStatus): Finding {
+  if (!installed) return unknown("there is no hook");
+  const found = printable(version ?? "unknown", 40);
+  return current ? met(found) : unmet(`${found}, not that of this bootshare`, "bootshare hook install");
+}
+
+function judgeTrial({ outcome, said }: HookTrial): Finding {
+  switch (outcome) {
+    case "called":
+      return met("it refused a trial domain, as it should");
+    case "broken":
+      return unmet(`it is called, and fails: ${phrase(said)}`, INSTALL);
+    case "not-called":
+      return unmet("libvirt let a trial domain pass that the hook refuses", INSTALL);
+    case "unknown":
+      return unknown(`libvirt could not try it: ${phrase(said)}`);
+  }
+}
+
+function checkService(probe: Probe): Finding {
+  if (probe.find("flock") === undefined) return unknown("not known without flock");
+  const { state, pid } = probe.service();
+  if (state === "running") return met(pid === null ? "running" : `running (process ${pid})`);
+  const found = "stopped: a guest that reboots stays off";
+  if (!probe.systemd) return unmet("stopped; commands that start guests start it", "bootshare service");
+  const unit = !("errno" in probe.stat(SERVICE_UNIT));
+  return unmet(found, unit ? "systemctl start bootshare" : "bootshare service install");
+}
