@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
 import { readGuard } from "../libvirt/hook-install.ts";
 import { guestPaths, guestPathsOf, HOOK_FILE, HOOK_PROGRAM, statePaths, UUID_PATTERN } from "../paths.ts";
+import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { printable } from "../text.ts";
 import {
   guestFolderProblem,
@@ -13,9 +14,6 @@ import {
 } from "./modes.ts";
 import type { FileFacts, Probe } from "./probe.ts";
 import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
-
-/** Free space that `create` asks for, in bytes (guest/create.ts). */
-const SPACE_BYTES = 4 * 2 ** 30;
 
 export function folderRequirements(probe: Probe): Requirement[] {
   return [
@@ -46,9 +44,9 @@ async function checkSpace(probe: Probe): Promise<Finding> {
   while (folder !== "/" && isAbsent(probe, folder)) folder = dirname(folder);
   const free = await probe.freeBytes(folder);
   const found = `${gib(free)} GiB below ${folder}`;
-  if (free >= SPACE_BYTES) return met(found);
+  if (free >= WORK_SPACE_BYTES) return met(found);
   // No command makes room.
-  return unmet(`${found}; making a guest needs ${gib(SPACE_BYTES)}`);
+  return unmet(`${found}; making a guest needs ${gib(WORK_SPACE_BYTES)}`);
 }
 
 function gib(bytes: number): string {

@@ -33,6 +33,7 @@ import { machineShape } from "../machine/shape.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
 import { type GuestPaths, guestPathsOf, statePaths } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
+import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
 import { findSuite, kernelPackage } from "../provision/suites.ts";
@@ -89,8 +90,6 @@ export interface CreateStep {
 
 /** The longest name: the domain's socket and log files carry it. */
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-/** Free space that making a root disk needs beside the disk itself, in bytes. */
-const SPACE_BYTES = 4 * 2 ** 30;
 
 /** A creation under way: its steps, and how to take everything back. */
 export class Creation {
@@ -410,11 +409,11 @@ async function requireHook(): Promise<void> {
 async function requireSpace(): Promise<void> {
   const { root } = statePaths();
   const { bavail, bsize } = await statfs(root);
-  if (bavail * bsize >= SPACE_BYTES) return;
+  if (bavail * bsize >= WORK_SPACE_BYTES) return;
   const free = Math.floor((bavail * bsize) / 2 ** 20);
   throw new UserError(
     "NO_SPACE",
-    `There are only ${free} MiB free below ${root}; making a guest needs ${SPACE_BYTES / 2 ** 30} GiB.`,
+    `There are only ${free} MiB free below ${root}; making a guest needs ${WORK_SPACE_BYTES / 2 ** 30} GiB.`,
     {
       exitCode: EXIT.unusable,
       hint: `Free some space, or mount a larger file system at ${root}.`,

@@ -113,7 +113,7 @@ async function readTrials(file: string): Promise<Trial[]> {
 /** Keeps results where it can. Where it cannot (not root, a full disk) the trial is done each time: it is a cache. */
 async function writeTrials(file: string, trials: readonly Trial[]): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+    await mkdir(dirname(file), { recursive: true, mode: 0o711 });
     await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, {
       mode: 0o644,
     });

@@ -8,6 +8,8 @@ import { lastLines } from "../text.ts";
 const MIB = 1024 * 1024;
 /** Smallest disk: Debian, a second kernel and room for an upgrade. Bytes. */
 export const MIN_DISK_BYTES = 2 * 1024 * MIB;
+/** Free space that making a root disk needs beside the disk itself, in bytes. */
+export const WORK_SPACE_BYTES = 4 * 1024 * MIB;
 
 /** @throws {UserError} `DISK_SIZE_INVALID` */
 export function checkDiskSize(bytes: number): void {
