@@ -40,10 +40,10 @@ describe("the service", () => {
     });
   };
 
-  test("starts a guest that rebooted while it was down", async () => {
+  test("starts a guest that was reset while it was down", async () => {
     const before = await statusOf(name);
     await stopService("SIGKILL");
-    await inGuestLastWord(name, "systemctl", "reboot");
+    await inGuestLastWord(name, ...RESET);
     await untilOff(name);
     await aWhile();
     expect((await statusOf(name)).state).toBe("shut off");
@@ -63,7 +63,7 @@ describe("the service", () => {
 
   test("loses nothing when it is killed during a boot", async () => {
     const before = await statusOf(name);
-    await virsh("reset", name);
+    await inGuestLastWord(name, "systemctl", "reboot");
     await until("the next attempt has begun", 60, async () =>
       (await statusOf(name)).attempt?.id === before.attempt?.id ? undefined : true,
     );
