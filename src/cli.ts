@@ -3,7 +3,7 @@ import { Command as Program } from "commander";
 import pc from "picocolors";
 import type { Command } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
-import { EXIT, UserError } from "./errors.ts";
+import { EXIT, errnoOf, UserError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
 function build(): Program {
@@ -61,6 +61,12 @@ function report(error: unknown): number {
   out(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return EXIT.bug;
 }
+
+// Whoever reads our output may stop reading it ('| head'): that is no error of ours.
+process.stdout.on("error", (error) => {
+  if (errnoOf(error) === "EPIPE") process.exit(process.exitCode ?? EXIT.ok);
+  throw error;
+});
 
 try {
   await build().parseAsync(process.argv);

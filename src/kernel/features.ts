@@ -59,7 +59,7 @@ export function busFor(arch: DebianArch, config: KernelConfig | undefined): BusC
     const reason = "it drives the machine's PCI host";
     return mmio ? chosen(reason, PCI, MMIO) : chosen(reason, PCI);
   }
-  return mmio ? chosen(`${noPci}: its devices are on virtio-mmio`, MMIO) : none(noPci);
+  return mmio ? chosen(noPci, MMIO) : none(noPci);
 }
 
 function busForArm32(config: KernelConfig): BusChoice {
@@ -76,12 +76,10 @@ function busForArm32(config: KernelConfig): BusChoice {
     // mmio first: it needs no setting of QEMU's that libvirt does not know, and there is no bus to search.
     const reason = "it has no LPAE, so it cannot reach PCI devices above 4 GiB";
     return mmio
-      ? chosen(`${reason}: its devices are on virtio-mmio`, MMIO, PCI_LOW)
-      : chosen(`${reason}, and no virtio-mmio: the machine is laid out below 4 GiB`, PCI_LOW);
+      ? chosen(reason, MMIO, PCI_LOW)
+      : chosen(`${reason}, and it has no virtio-mmio (VIRTIO_MMIO)`, PCI_LOW);
   }
-  return mmio
-    ? chosen(`${noPci}: its devices are on virtio-mmio`, MMIO)
-    : none(`${noPci}, and no virtio-mmio (VIRTIO_MMIO) either`);
+  return mmio ? chosen(noPci, MMIO) : none(`${noPci}, and no virtio-mmio (VIRTIO_MMIO) either`);
 }
 
 /** Why the kernel sees no virtio device on the PCI of its architecture's machine, or undefined where it does. */

@@ -5,8 +5,8 @@
 import { UserError } from "../errors.ts";
 import type { Cpu, MachineShape } from "../machine/shape.ts";
 import { METADATA_NAMESPACE, REPORT_PORT, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
+import type { Transport } from "../share/transport.ts";
 import { printable } from "../text.ts";
-import type { Transport } from "./domain-parse.ts";
 import { HIGHMEM_OFF, MODERN_MMIO, QEMU_NAMESPACE } from "./qemu-args.ts";
 import { element, printXml, type XmlElement } from "./xml.ts";
 

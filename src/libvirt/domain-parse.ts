@@ -13,11 +13,9 @@ import { messageOf, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, isDebianArch, libvirtArch } from "../kernel/arch.ts";
 import type { Bus } from "../kernel/features.ts";
 import { METADATA_NAMESPACE, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
+import type { Transport } from "../share/transport.ts";
 import { printable } from "../text.ts";
 import { QEMU_NAMESPACE, readQemuArgs } from "./qemu-args.ts";
-
-/** The ways of sharing /boot, as the metadata names them (share/transports.ts). */
-export type Transport = "9p" | "virtiofs";
 
 /** Our element in a domain's metadata. The file names of a guest are never in it. */
 export interface GuestMetadata {

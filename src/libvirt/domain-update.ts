@@ -31,7 +31,8 @@ export function setOnReboot(xml: string, action: "destroy" | "restart"): string 
  * Moves a domain into another layout (kernel/features.ts), for a kernel that needs it. Every virtio device goes along, a
  * person's own too: a kernel that needs the other bus would not see it where it is. Addresses on PCI are libvirt's to choose,
  * at the definition. Everything else stays: UUID, MAC address, memory, devices that are not virtio, and other arguments of
- * QEMU's. The guest's interfaces and disks get new names, which is why it finds them by MAC address and UUID.
+ * QEMU's. The guest's interfaces and disks get new names, which is why it finds them by MAC address and UUID. Memory stays
+ * too: with `highmem` off QEMU starts no machine that has more than 3 GiB.
  *
  * @param xml of a domain that is off, as `virsh dumpxml --inactive` prints it
  * @throws as {@link setKernelPaths}
@@ -95,8 +96,10 @@ function moveDevice(document: Document, device: Element, { bus }: Layout): void 
     dropVariant(device, "model");
     dropVariant(childOf(device, "model"), "type");
     if (there === "virtio-mmio") return;
-    if (address !== undefined) remove(address);
-    append(document, device, "address").setAttribute("type", "virtio-mmio");
+    const moved = document.createElement("address");
+    moved.setAttribute("type", "virtio-mmio");
+    if (address === undefined) device.appendChild(moved);
+    else device.replaceChild(moved, address);
     return;
   }
   if (there !== "virtio-mmio") return;

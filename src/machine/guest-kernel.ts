@@ -136,9 +136,10 @@ function whyKvm(
   }
   const under = `KVM runs ${kernel} under the ${arch} programs`;
   if (wanted === kernelArch) return `${under}, as was asked for.`;
-  return obstacles.length === 0
-    ? `${under}: the suite has no ${arch} kernel for this machine.`
-    : `${under}, because: ${obstacles.join(" ")}`;
+  if (obstacles.length > 0) return `${under}, because: ${obstacles.join(" ")}`;
+  return arch === "armel"
+    ? `${under}: Debian's armel kernels boot on no virtual machine.`
+    : `${under}: the suite has no ${arch} kernel.`;
 }
 
 function emulated(kernelArch: DebianArch, reason: string): GuestKernel {

@@ -7,8 +7,9 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promis
 import { dirname, join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { shippedFile } from "../paths.ts";
+import type { Transport } from "../share/transport.ts";
 import { VERSION } from "../version.ts";
-import type { Suite, Transport } from "./suites.ts";
+import type { Suite } from "./suites.ts";
 
 export interface GuestFacts {
   readonly suite: Suite;

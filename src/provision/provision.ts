@@ -4,11 +4,12 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { run, runOk } from "../process.ts";
+import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
 import { type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
 import { aptSources, chooseMirrors, hostMirrors, type MirrorWishes, requireKeyring } from "./sources.ts";
-import { findSuite, guestPackages, kernelPackage, type Transport } from "./suites.ts";
+import { findSuite, guestPackages, kernelPackage } from "./suites.ts";
 
 export interface ProvisionOptions extends MirrorWishes {
   /** A folder for this alone, made if need be. The results stay in it, all else is removed. About 3 GB while at work. */

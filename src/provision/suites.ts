@@ -2,10 +2,7 @@
 import { EXIT, UserError } from "../errors.ts";
 import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import { KERNELS_FOR } from "../machine/shapes-table.ts";
-import type { ShareTransport } from "../share/transport.ts";
-
-/** How the boot share reaches the guest. */
-export type Transport = ShareTransport["name"];
+import type { Transport } from "../share/transport.ts";
 
 export interface Suite {
   readonly name: string;

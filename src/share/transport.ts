@@ -14,9 +14,11 @@ export interface GuestView {
   readonly mode: number;
 }
 
+/** The ways of sharing, as libvirt, QEMU and a guest's metadata name them. */
+export type Transport = "9p" | "virtiofs";
+
 export interface ShareTransport {
-  /** As in libvirt's and QEMU's words. */
-  readonly name: "9p" | "virtiofs";
+  readonly name: Transport;
   /** The line of the guest's /etc/fstab, without a newline. Each object explains its options. */
   readonly fstabLine: string;
   /** Modules that the guest's initramfs and system need for it where they are not built in. */

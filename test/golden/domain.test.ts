@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MMIO, PCI_LOW } from "../../src/kernel/features.ts";
 import { type DomainSpec, domainXml, type NetworkSpec } from "../../src/libvirt/domain-create.ts";
-import type { Transport } from "../../src/libvirt/domain-parse.ts";
 import { parseDomain } from "../../src/libvirt/domain-parse.ts";
 import { machineShape, shapedArches } from "../../src/machine/shape.ts";
 import { guestPathsOf } from "../../src/paths.ts";
+import type { Transport } from "../../src/share/transport.ts";
 
 const UUID = "3b241101-e2bb-4255-8caf-4136c566a962";
 const paths = guestPathsOf(UUID);

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../../src/errors.ts";
 import { parseDomain } from "../../../src/libvirt/domain-parse.ts";
-import { setKernelPaths, setOnReboot } from "../../../src/libvirt/domain-update.ts";
 import { METADATA_NAMESPACE } from "../../../src/paths.ts";
 
 const UUID = "3b241101-e2bb-4255-8caf-4136c566a962";
@@ -153,7 +152,8 @@ describe("parseDomain: what it is", () => {
     ["an address on PCI", disk("virtio", "<address type='pci' slot='0x00'/>"), "virtio-pci"],
     ["an address on MMIO", disk("virtio", "<address type='virtio-mmio'/>"), "virtio-mmio"],
     ["no address yet", disk("virtio", ""), "virtio-pci"],
-    ["s390's channel", disk("virtio", "<address type='ccw'/>"), undefined],
+    ["s390's channel", disk("virtio", "<address type='ccw'/>"), "virtio-ccw"],
+    ["an address of another kind", disk("virtio", "<address type='isa'/>"), undefined],
     ["SATA", disk("sata", ""), undefined],
     ["no kind said", disk("virtio", "", ""), "virtio-pci"],
     ["behind a CD", disk("sata", "", " device='cdrom'") + disk("virtio", ""), "virtio-pci"],
@@ -190,6 +190,78 @@ describe("parseDomain: what it is", () => {
   ])("%s is %i MiB", (memory, expected) => {
     const xml = domain().replace(/<memory .*<\/memory>/, memory);
     expect(parseDomain(xml).memoryMiB).toBe(expected);
+  });
+});
+
+describe("parseDomain: the machine", () => {
+  test.each([
+    ["aarch64", word("arch", "armhf") + word("kernel-arch", "arm64"), "arm64", "armhf"],
+    ["armv7l", word("arch", "armel") + word("kernel-arch", "armhf"), "armhf", "armel"],
+    ["x86_64", word("arch", "i386") + word("kernel-arch", "amd64"), "amd64", "i386"],
+    ["x86_64", word("arch", "i386"), "amd64", "i386"],
+    ["armv7l", word("arch", "armel"), "armel", "armel"],
+    ["x86_64", word("arch", "armhf") + word("kernel-arch", "arm64"), "amd64", "armhf"],
+    ["x86_64", "", "amd64", "amd64"],
+  ])("%s with %s runs %s kernels and %s programs", (arch, words, kernel, userland) => {
+    expect(parseDomain(domain({ arch, metadata: ours(words) }))).toMatchObject({ arch: kernel, userland });
+  });
+
+  test("a kernel of an architecture that Debian has not is refused", () => {
+    expect(() => parseDomain(domain({ metadata: ours(word("kernel-arch", "pdp11")) }))).toThrow(
+      expect.objectContaining({ code: "METADATA_INVALID" }),
+    );
+  });
+
+  const PCI = "<address type='pci'/>";
+  const MMIO = "<address type='virtio-mmio'/>";
+  const disk = (address: string): string =>
+    `<disk type='file'><target dev='vda' bus='virtio'/>${address}</disk>`;
+  const card = (address: string, model = "virtio"): string =>
+    `<interface type='user'><model type='${model}'/>${address}</interface>`;
+  const share = (address: string): string =>
+    `<filesystem type='mount'><target dir='virtio-boot'/>${address}</filesystem>`;
+  const serial = (address: string): string => `<controller type='virtio-serial'>${address}</controller>`;
+  test.each([
+    ["all on PCI", disk(PCI) + card(PCI) + share(PCI) + serial(PCI), "pci"],
+    ["not defined yet", disk("") + card("") + share(""), "pci"],
+    ["all on MMIO", disk(MMIO) + card(MMIO) + share(MMIO) + serial(MMIO), "mmio"],
+    ["the card on PCI", disk(MMIO) + card(PCI) + share(MMIO), "mixed"],
+    ["the report on PCI", disk(MMIO) + card(MMIO) + serial(PCI), "mixed"],
+    ["a card that is not virtio", disk(MMIO) + card(PCI, "e1000"), "mmio"],
+    ["another controller", `${disk(MMIO)}<controller type='usb'>${PCI}</controller>`, "mmio"],
+    ["channel I/O", disk("<address type='ccw'/>"), "ccw"],
+    ["nothing", "", undefined],
+  ])("bus: %s", (_what, devices, bus) => {
+    expect(parseDomain(domain({ arch: "armv7l", devices })).bus).toBe(bus);
+  });
+
+  test("an s390x domain that is not defined yet is on channel I/O", () => {
+    expect(parseDomain(domain({ arch: "s390x", devices: disk("") }))).toMatchObject({
+      bus: "ccw",
+      diskBus: "virtio-ccw",
+    });
+  });
+
+  const args = (prefix: string, ...values: string[]): string =>
+    `<${prefix}:commandline xmlns:${prefix}='http://libvirt.org/schemas/domain/qemu/1.0'>` +
+    `${values.map((value) => `<${prefix}:arg value='${value}'/>`).join("")}</${prefix}:commandline>`;
+  test.each([
+    ["nothing said", "", true, false],
+    ["highmem off", args("qemu", "-machine", "highmem=off"), false, false],
+    ["by another prefix", args("q", "-M", "gic-version=3,highmem=no"), false, false],
+    ["said twice", args("qemu", "-machine", "highmem=off", "-machine", "highmem=on"), true, false],
+    ["modern", args("qemu", "-global", "virtio-mmio.force-legacy=false"), true, true],
+    ["both", args("qemu", "-machine", "highmem=off", "-global", "virtio-mmio.force-legacy=off"), false, true],
+    [
+      "other arguments",
+      args("qemu", "-append", "highmem=off", "-global", "x.force-legacy=false"),
+      true,
+      false,
+    ],
+    ["no value", args("qemu", "-machine"), true, false],
+    ["another namespace", args("qemu", "-machine", "highmem=off").replace("/1.0", "/2.0"), true, false],
+  ])("QEMU's arguments: %s", (_what, top, highmem, modernMmio) => {
+    expect(parseDomain(domain({ top }))).toMatchObject({ highmem, modernMmio });
   });
 });
 
@@ -256,30 +328,5 @@ describe("parseDomain: hostile XML", () => {
       }),
       { numRuns: 500 },
     );
-  });
-});
-
-describe("domain-update", () => {
-  const xml = domain({
-    metadata: "<x:y xmlns:x='urn:x' a='1'>t &amp; &lt;<!-- c --></x:y>",
-    os: "<kernel>/old</kernel><loader readonly='yes'>/l</loader>",
-    top: "<on_reboot>restart</on_reboot>",
-  });
-
-  test("sets kernel and initrd, there or not, and keeps the rest", () => {
-    const changed = setKernelPaths(xml, { kernel: "/n <&>", initrd: "/i" });
-    expect(parseDomain(changed)).toMatchObject({ kernel: "/n <&>", initrd: "/i", onReboot: "restart" });
-    expect(changed).toContain('<loader readonly="yes">/l</loader>');
-    expect(changed).toContain("t &amp; &lt;<!-- c -->");
-  });
-
-  test("sets what a reboot does", () => {
-    expect(parseDomain(setOnReboot(xml, "destroy"))).toMatchObject({ onReboot: "destroy", kernel: "/old" });
-    expect(parseDomain(setOnReboot(domain(), "destroy")).onReboot).toBe("destroy");
-  });
-
-  test("the same change twice is the same text", () => {
-    const once = setOnReboot(xml, "destroy");
-    expect(setOnReboot(once, "destroy")).toBe(once);
   });
 });
