@@ -23,6 +23,8 @@ import { type GuestView, type Owner, S_IFLNK, type ShareTransport } from "./tran
  * - no `cache=`: the default, none, so what the guest wrote is on the host at once, where the hook reads it.
  * - `x-systemd.automount`: mounted at first use. If that mount fails, using /boot fails; without it the folder below
  *   would be used, and apt would install a kernel onto the root disk, where the host never sees it.
+ * - `x-systemd.idle-timeout=1min`: QEMU can save a guest (and migrate one) only while no 9p share is mounted in it; so
+ *   /boot is unmounted when nobody has used it for a while, and mounted again by whoever does.
  * - `nofail`: only *wanted* by local-fs.target. A guest without its share then comes up, can be logged in to, and reports
  *   itself as not good; otherwise it would stop in an emergency shell that asks for a password on the console.
  * - no `x-systemd.device-timeout` or `_netdev`: the tag is no device node that systemd could wait for, and virtio is no
@@ -31,7 +33,7 @@ import { type GuestView, type Owner, S_IFLNK, type ShareTransport } from "./tran
  */
 export const ninep: ShareTransport = {
   name: "9p",
-  fstabLine: `${SHARE_TAG} /boot 9p trans=virtio,version=9p2000.L,msize=131072,x-systemd.automount,nofail 0 0`,
+  fstabLine: `${SHARE_TAG} /boot 9p trans=virtio,version=9p2000.L,msize=131072,x-systemd.automount,x-systemd.idle-timeout=1min,nofail 0 0`,
   initramfsModules: ["9p", "9pnet_virtio"],
   kernelConfig: ["CONFIG_NET_9P", "CONFIG_NET_9P_VIRTIO", "CONFIG_9P_FS"],
   // Nobody but QEMU's user has business there; QEMU makes its own files 0600 and folders 0700 as well.
