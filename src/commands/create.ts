@@ -95,8 +95,7 @@ export const create = defineCommand({
       await runSteps(creation, stop.signal);
     } catch (error) {
       const failure = stop.signal.aborted ? stop.signal.reason : error;
-      if (options.keep)
-        printLines(["Kept, because of --keep:", ...creation.leftovers().map((one) => `  ${one}`)]);
+      if (options.keep) printLines(["Kept, because of --keep:", ...creation.keep().map((one) => `  ${one}`)]);
       else
         for (const left of await creation.rollBack())
           process.stderr.write(`Could not be removed: ${printable(left)}\n`);

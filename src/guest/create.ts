@@ -141,8 +141,10 @@ export class Creation {
     return left;
   }
 
-  /** Where a failed creation left things, for --keep. */
-  leftovers(): string[] {
+  /** For --keep: where a failed creation left things, which no later one clears away. */
+  keep(): string[] {
+    // A work folder without a lock is nobody's to clear (see clearAbandoned).
+    rmSync(join(this.#work, "lock"), { force: true });
     return [this.#work, this.#paths.dir].filter((folder) => existsSync(folder));
   }
 
