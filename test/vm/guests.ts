@@ -1,5 +1,5 @@
 /** The guests that the tests share: made once, used by every file, since making one takes minutes. */
-import { bootshare, statusOf, tryBootshare } from "./machine.ts";
+import { bootshare, statusOf, tryBootshare, virsh } from "./machine.ts";
 
 export interface Shared {
   readonly name: string;
@@ -37,6 +37,11 @@ export async function ensureGuest({ name, suite, share }: Shared): Promise<void>
   if ((await statusOf(name)).state !== "running") await bootshare("start", name, "--wait");
 }
 
+/** A domain that is none of bootshare's. */
+export const FOREIGN = "bs-test-foreign";
+
+/** Takes away what this run, or one that was killed, has made. */
 export async function removeGuests(): Promise<void> {
+  for (const verb of ["destroy", "undefine"]) await virsh(verb, FOREIGN).catch(() => undefined);
   for (const { name } of [VIRTIOFS, NINEP]) await tryBootshare("delete", "--force", name);
 }

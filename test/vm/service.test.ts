@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { statePaths } from "../../src/paths.ts";
-import { ensureGuest, VIRTIOFS } from "./guests.ts";
+import { ensureGuest, FOREIGN, VIRTIOFS } from "./guests.ts";
 import {
   aWhile,
   bootshare,
@@ -126,7 +126,7 @@ describe("a foreign domain", () => {
     const serial = "<serial type='null'/>";
     writeFileSync(
       xml,
-      `<domain type='qemu'><name>bs-test-foreign</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${serial}</devices></domain>`,
+      `<domain type='qemu'><name>${FOREIGN}</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${serial}</devices></domain>`,
     );
     const guests = statePaths();
     const hookLines = (): number =>
@@ -134,14 +134,14 @@ describe("a foreign domain", () => {
     const before = hookLines();
     await virsh("define", xml);
     try {
-      await virsh("start", "bs-test-foreign");
-      expect(await virsh("domstate", "bs-test-foreign")).toBe("running");
-      await virsh("destroy", "bs-test-foreign");
+      await virsh("start", FOREIGN);
+      expect(await virsh("domstate", FOREIGN)).toBe("running");
+      await virsh("destroy", FOREIGN);
       await aWhile();
-      expect(await virsh("domstate", "bs-test-foreign")).toBe("shut off");
+      expect(await virsh("domstate", FOREIGN)).toBe("shut off");
       expect(hookLines()).toBe(before);
     } finally {
-      await virsh("undefine", "bs-test-foreign");
+      await virsh("undefine", FOREIGN);
       rmSync(folder, { recursive: true });
     }
   });
