@@ -1,8 +1,11 @@
 /** Sees to it that the service runs, for commands that start guests. */
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { hasSystemd } from "../guest/host.ts";
 import { statePaths } from "../paths.ts";
 import { run, startDetached, tryLock } from "../process.ts";
+
+/** A service that is started with a log longer than this begins a new one, in bytes; the last one is kept. */
+const LOG_CAP_BYTES = 1024 * 1024;
 
 export interface ServiceState {
   readonly state: "running" | "stopped";
@@ -39,7 +42,10 @@ export async function ensureService(
     const { exitCode } = await run("systemctl", ["start", "bootshare.service"], { timeoutMs: 30_000 });
     return exitCode === 0 ? "started" : "systemd-unit-missing";
   }
-  const log = openSync(statePaths().serviceLog, "a", 0o600);
+  const { serviceLog } = statePaths();
+  const size = statSync(serviceLog, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > LOG_CAP_BYTES) renameSync(serviceLog, `${serviceLog}.1`);
+  const log = openSync(serviceLog, "a", 0o600);
   try {
     startDetached(process.execPath, [program, "service"], log);
   } finally {
