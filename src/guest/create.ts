@@ -13,6 +13,7 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
 } from "node:fs";
@@ -190,12 +191,15 @@ export class Creation {
     const { root, guests, work } = statePaths();
     for (const folder of [root, guests, work]) mkdirSync(folder, { recursive: true, mode: 0o711 });
     clearAbandoned(work);
-    mkdirSync(this.#work, { mode: 0o711 });
+    // It has its name only when it is locked: what has a name and no lock was kept by --keep.
+    const fresh = join(work, `${NEW}${this.#uuid}`);
+    mkdirSync(fresh, { mode: 0o711 });
+    if (!tryLock(openSync(join(fresh, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
+    renameSync(fresh, this.#work);
     this.#undo.push({
       what: this.#work,
       run: async () => await rm(this.#work, { recursive: true, force: true }),
     });
-    if (!tryLock(openSync(join(this.#work, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
     const nameLock = join(work, `${this.#options.name}.lock`);
     if (!tryLock(openSync(nameLock, "a", 0o600))) {
       throw new UserError(
@@ -451,9 +455,19 @@ function randomMac(): string {
   );
 }
 
+/** How the name of a work folder begins that is not locked yet, and how long that may last, in milliseconds. */
+const NEW = ".new-";
+const NEW_MS = 60_000;
+
 function clearAbandoned(work: string): void {
   for (const entry of readdirSync(work, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
+    const folder = join(work, entry.name);
+    if (entry.name.startsWith(NEW)) {
+      const age = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (age > NEW_MS) rmSync(folder, { recursive: true, force: true });
+      continue;
+    }
     const lock = join(work, entry.name, "lock");
     if (!existsSync(lock)) continue;
     const fd = openSync(lock, "a", 0o600);

@@ -75,16 +75,19 @@ describe("a create that fails", () => {
 
 describe("a create that was killed", () => {
   it("is cleared away by the next one", async () => {
-    const child = execa(PROGRAM, ["create", NAME], { reject: false, stdin: "ignore" });
     const { work } = statePaths();
     const folders = (): string[] =>
-      existsSync(work) ? readdirSync(work).filter((name) => !name.endsWith(".lock")) : [];
-    await until("its folder is there", 60, async () => (folders().length > 0 ? true : undefined));
+      existsSync(work)
+        ? readdirSync(work).filter((name) => !name.startsWith(".new-") && !name.endsWith(".lock"))
+        : [];
+    const before = folders();
+    const child = execa(PROGRAM, ["create", NAME], { reject: false, stdin: "ignore" });
+    await until("its folder is there", 60, async () => (folders().length > before.length ? true : undefined));
     child.kill("SIGKILL");
     await child;
     await sleep(2000);
-    expect(folders()).toHaveLength(1);
+    expect(folders()).toHaveLength(before.length + 1);
     await tryBootshare("create", NAME, "--mirror", "http://127.0.0.1:9/debian");
-    expect(folders()).toEqual([]);
+    expect(folders()).toEqual(before);
   });
 });
