@@ -48,7 +48,7 @@ export function lifecycle(guest: Shared): void {
       );
       expect(await inGuest(name, "uname", "-r")).toBe(status.kernel);
       expect(await inGuest(name, "hostname")).toBe(name);
-      expect(await inGuest(name, "systemctl", "is-system-running")).toBe("running");
+      expect(await inGuest(name, "systemctl", "is-system-running", "--wait")).toBe("running");
       expect(await inGuest(name, "stat", "-c", "%U:%G %a", "/boot")).toBe("root:root 755");
     });
 
