@@ -3,6 +3,7 @@ import type { Attempt } from "../boot/state.ts";
 import { findGuest, look } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
+import { assessmentOf } from "./list.ts";
 import { duration, localTime, printJson, printLines, table } from "./output.ts";
 
 export const history = defineCommand({
@@ -68,8 +69,6 @@ function outcome({ good, ended, how, prepared }: Attempt): string {
 }
 
 function attemptDocument(attempt: Attempt) {
-  const assessed =
-    attempt.good !== undefined ? "good" : attempt.ended === undefined ? "indeterminate" : "bad";
   return {
     id: attempt.id,
     asked: attempt.asked,
@@ -80,7 +79,7 @@ function attemptDocument(attempt: Attempt) {
     good: attempt.good ?? null,
     ended: attempt.ended ?? null,
     how: attempt.how ?? null,
-    assessment: assessed,
+    assessment: assessmentOf(attempt),
     kernel: printable(attempt.pair.release),
     pair: attempt.pair.id,
     source: attempt.source,

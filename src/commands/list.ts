@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Attempt } from "../boot/state.ts";
 import { type GuestView, listGuests, look, orphanFolders } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
@@ -64,6 +65,11 @@ export function bootWord(view: GuestView): BootWord {
   const { current, failed } = view.state;
   if (failed !== undefined) return "failed";
   if (current === undefined) return "-";
-  if (current.good !== undefined) return "good";
-  return current.ended === undefined ? "indeterminate" : "bad";
+  return assessmentOf(current);
+}
+
+/** What a boot attempt came to. */
+export function assessmentOf({ good, ended }: Attempt): "good" | "indeterminate" | "bad" {
+  if (good !== undefined) return "good";
+  return ended === undefined ? "indeterminate" : "bad";
 }

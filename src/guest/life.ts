@@ -2,14 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { appendEvents, readEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
-import { agentCommand, destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
+import { destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
 /** How long a command waits for another one that changes the same guest, in milliseconds. */
 const LOCK_WAIT_MS = 30_000;
-/** How long a guest may take to shut down before `stop` says that it did not, in milliseconds. */
-export const STOP_TIMEOUT_MS = 120_000;
 
 /**
  * Starts a guest that is off. The hook chooses the kernel.
@@ -115,16 +113,6 @@ async function shutDown(guest: Guest, timeoutMs: number): Promise<void> {
       hint: `Look at it with 'bootshare console ${guest.name}', or cut its power with --force.`,
     },
   );
-}
-
-/** Whether the guest's agent answers within a few seconds. */
-export async function agentAnswers(guest: Guest): Promise<boolean> {
-  try {
-    await agentCommand(guest.uuid, { execute: "guest-ping" }, 5);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**
