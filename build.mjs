@@ -28,3 +28,4 @@ await build({ ...common, entryPoints: ["src/hook.ts"], outfile: "dist/hook.mjs" 
 await chmod("dist/bootshare.mjs", 0o755);
 await cp("src/libvirt/hook-guard.sh", "dist/hook-guard.sh");
 await cp("in-guest", "dist/in-guest", { recursive: true });
+await cp("initrd", "dist/initrd", { recursive: true });

@@ -8,6 +8,9 @@ export const SHARE_TAG = "virtio-boot";
 /** The namespace of our element in a domain's `<metadata>`. */
 export const METADATA_NAMESPACE = "https://bootshare.org/xmlns/domain/1";
 
+/** In a guest: the first process where a 64-bit kernel runs 32-bit programs. */
+export const INIT32 = "/usr/lib/bootshare/init32";
+
 /** Where system-wide state lives. Only root writes here. */
 export const STATE_ROOT = "/var/lib/bootshare";
 

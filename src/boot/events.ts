@@ -27,7 +27,7 @@ export const pairSchema = z.object({
 export type Pair = z.infer<typeof pairSchema>;
 
 /** Where the choice of a pair came from. */
-export const sourceSchema = z.enum(["pin", "links", "highest", "good"]);
+export const sourceSchema = z.enum(["pin", "links", "highest", "good", "provided"]);
 export type Source = z.infer<typeof sourceSchema>;
 
 /** How a boot ended, from the guest's report where it said so, else from libvirt's reason. */
@@ -56,6 +56,11 @@ export const eventSchema = z.discriminatedUnion("e", [
     why: z.string().optional(),
     unclean: z.boolean().optional(),
   }),
+  /**
+   * A pair that the host put together for the first boot, because no initrd that was made on it counts. It is not in the
+   * share, and serves until a boot was good.
+   */
+  z.object({ ...base, e: z.literal("provided"), pair: pairSchema }),
   /** The hook staged a pair for a new boot attempt. */
   z.object({
     ...base,

@@ -13,7 +13,7 @@ import type { Pair, Source } from "./events.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { readPolicy } from "./policy.ts";
 import { rotateReport } from "./report.ts";
-import { type Candidate, type Selection, select } from "./select.ts";
+import { type Candidate, isOfShare, type Selection, select } from "./select.ts";
 import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
 
 export interface Prepared {
@@ -45,6 +45,7 @@ export function survey(
     catalogue: found,
     pin,
     good: state.good,
+    provided: state.provided,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
   return { catalogue: found, selection };
@@ -66,7 +67,7 @@ export function prepareBoot(
   const skipped = [...selection.skipped];
   for (const candidate of selection.candidates) {
     try {
-      const pair = candidate.source === "good" ? candidate.pair : storeCandidate(paths, candidate, arch);
+      const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, arch) : candidate.pair;
       stagePair(paths, pair);
       return record(candidate, pair);
     } catch (error) {
@@ -83,10 +84,13 @@ export function prepareBoot(
 
   function record(candidate: Candidate, pair: Pair): Prepared {
     const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
-    const good = readState(paths).good;
+    const { good, provided } = readState(paths);
     rotateReport(paths);
     appendEvents(paths, [{ e: "prepare", attempt: randomUUID(), hostBoot: hostBootId(), ...prepared }], now);
-    prunePairs(paths, good === undefined ? [pair.id] : [pair.id, good.id]);
+    prunePairs(
+      paths,
+      [pair, good, provided].flatMap((one) => one?.id ?? []),
+    );
     return prepared;
   }
 }

@@ -4,7 +4,7 @@ import type { Pair, Source } from "./events.ts";
 
 /** A pair in the share that may be staged. */
 export interface ShareCandidate {
-  readonly source: Exclude<Source, "good">;
+  readonly source: Exclude<Source, "good" | "provided">;
   readonly release: string;
   /** File names in the share. */
   readonly kernel: string;
@@ -12,15 +12,15 @@ export interface ShareCandidate {
   readonly why: string;
 }
 
-/** The last good pair, from the host's own store. */
-export interface GoodCandidate {
-  readonly source: "good";
+/** The last good pair, or the one that the guest was made with, from the host's own store. */
+export interface StoredCandidate {
+  readonly source: "good" | "provided";
   readonly release: string;
   readonly pair: Pair;
   readonly why: string;
 }
 
-export type Candidate = ShareCandidate | GoodCandidate;
+export type Candidate = ShareCandidate | StoredCandidate;
 
 export interface Selection {
   /** Best first; a later one is for when an earlier one turns out to be unfit while it is copied. */
@@ -36,21 +36,24 @@ export interface SelectionInput {
   /** A release that a person pinned. */
   readonly pin: string | undefined;
   readonly good: Pair | undefined;
+  /** What the host put together for the first boot. */
+  readonly provided?: Pair | undefined;
 }
 
 /**
- * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair.
+ * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair,
+ * or what the guest was made with while there is none.
  * Only complete pairs are candidates: a kernel whose initrd is still being written is passed over with that reason.
  */
 export function select(input: SelectionInput): Selection {
   const candidates: Candidate[] = [];
   const skipped: { release: string; reason: string }[] = [];
-  const { catalogue, pin, good } = input;
+  const { catalogue, pin, good, provided } = input;
   const add = (candidate: Candidate): void => {
     const same = candidates.some(
       (c) =>
-        c.source !== "good" &&
-        candidate.source !== "good" &&
+        isOfShare(c) &&
+        isOfShare(candidate) &&
         c.kernel === candidate.kernel &&
         c.initrd === candidate.initrd,
     );
@@ -80,7 +83,7 @@ export function select(input: SelectionInput): Selection {
   }
   if (good !== undefined) {
     const why = "it is the last pair that was good";
-    const candidate: GoodCandidate = { source: "good", release: good.release, pair: good, why };
+    const candidate: StoredCandidate = { source: "good", release: good.release, pair: good, why };
     // A pinned release that has left the share still boots from the store, before anything that is not pinned.
     const pinnedAway = pin === good.release && candidates[0]?.source !== "pin";
     if (pinnedAway)
@@ -89,6 +92,9 @@ export function select(input: SelectionInput): Selection {
         why: `${pin} is pinned, and only the copy of the last good pair is left`,
       });
     else candidates.push(candidate);
+  } else if (provided !== undefined) {
+    const why = "the guest has not made an initrd of its own yet";
+    candidates.push({ source: "provided", release: provided.release, pair: provided, why });
   }
   return { candidates, skipped };
 
@@ -104,4 +110,9 @@ export function select(input: SelectionInput): Selection {
       skipped.push({ release: linked.release, reason: linked.reasons.join("; ") });
     }
   }
+}
+
+/** Whether a candidate is still to be copied from the share. */
+export function isOfShare(candidate: Candidate): candidate is ShareCandidate {
+  return candidate.source !== "good" && candidate.source !== "provided";
 }

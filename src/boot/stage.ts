@@ -16,7 +16,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { errnoOf, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { readKernelImage } from "../kernel/image.ts";
@@ -43,11 +43,37 @@ interface Copied {
  * @throws {UserError} when the files are not what they must be; what the disk refuses (`ENOSPC`, …) is thrown as it is
  */
 export function storeCandidate(paths: GuestPaths, candidate: ShareCandidate, arch: DebianArch): Pair {
+  return store(paths, candidate, arch, (name, to, cap) => copyFromShare(paths.share, name, to, cap));
+}
+
+/**
+ * Puts a kernel and an initrd of the host's into the pair store, with the same checks.
+ *
+ * @param files absolute paths
+ * @throws as {@link storeCandidate}
+ */
+export function storeProvided(
+  paths: GuestPaths,
+  release: string,
+  files: { readonly kernel: string; readonly initrd: string },
+  arch: DebianArch,
+): Pair {
+  const names = { release, kernel: basename(files.kernel), initrd: basename(files.initrd) };
+  const fileOf = (name: string): string => (name === names.kernel ? files.kernel : files.initrd);
+  return store(paths, names, arch, (name, to, cap) => copyFile(fileOf(name), to, cap));
+}
+
+function store(
+  paths: GuestPaths,
+  candidate: Pick<ShareCandidate, "release" | "kernel" | "initrd">,
+  arch: DebianArch,
+  copy: (name: string, to: string, capBytes: number) => Copied,
+): Pair {
   mkdirSync(paths.pairs, { recursive: true, mode: 0o700 });
   const work = mkdtempSync(join(paths.pairs, "tmp-"));
   try {
-    const kernel = copyFromShare(paths.share, candidate.kernel, join(work, "vmlinuz"), KERNEL_MAX_BYTES);
-    const initrd = copyFromShare(paths.share, candidate.initrd, join(work, "initrd.img"), INITRD_MAX_BYTES);
+    const kernel = copy(candidate.kernel, join(work, "vmlinuz"), KERNEL_MAX_BYTES);
+    const initrd = copy(candidate.initrd, join(work, "initrd.img"), INITRD_MAX_BYTES);
     const image = readKernelImage(kernel.head, kernel.size);
     if (!image.ok) throw unfit(candidate.kernel, image.reason);
     if (!image.arches.includes(arch))

@@ -40,6 +40,8 @@ export interface BootState {
   readonly desired: "on" | "off";
   /** The pair of the newest attempt that was good. */
   readonly good: Pair | undefined;
+  /** The host's own pair for the first boot, until a boot was good. */
+  readonly provided: Pair | undefined;
   /** What was asked for last, while no attempt has been prepared since. */
   readonly pending: Ask | undefined;
   /** Why the reconciler stopped trying. */
@@ -55,6 +57,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   const attempts: Attempt[] = [];
   let desired: "on" | "off" = "off";
   let good: Pair | undefined;
+  let provided: Pair | undefined;
   let pending: Ask | undefined;
   let failed: BootState["failed"];
   let uncleanStarts: string[] = [];
@@ -71,6 +74,9 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "checkpoint":
         good = event.good;
         desired = event.desired;
+        break;
+      case "provided":
+        provided = event.pair;
         break;
       case "asked":
         pending = event.what === "stop" ? undefined : { t: event.t, by: event.by, what: event.what };
@@ -123,6 +129,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "good":
         amend(event.attempt, (a) => {
           good = a.pair;
+          provided = undefined;
           return a.good === undefined ? { ...a, good: event.t, reported: event.release } : a;
         });
         break;
@@ -146,6 +153,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
     current: attempts.at(-1),
     desired,
     good,
+    provided,
     pending,
     failed,
     uncleanStarts,

@@ -1,14 +1,17 @@
 import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
-import { type CreateStep, Creation } from "../guest/create.ts";
+import { type CreatePlan, type CreateStep, Creation } from "../guest/create.ts";
 import { parseSize } from "../guest/size.ts";
+import { DEBIAN_ARCHES } from "../kernel/arch.ts";
 import type { NetworkSpec } from "../libvirt/domain-create.ts";
 import { ACCEL_CHOICES } from "../machine/accel.ts";
+import type { MachineShape } from "../machine/shape.ts";
+import type { SecondStage } from "../provision/second-stage.ts";
 import { suiteNames } from "../provision/suites.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
-import { printLines } from "./output.ts";
+import { printLines, table } from "./output.ts";
 import { serviceForStart, timeoutOption, timeoutSchema } from "./shared.ts";
 
 /** The first boot of an emulated guest on a busy machine takes minutes. */
@@ -22,7 +25,11 @@ export const create = defineCommand({
   arguments: [["<name>", "name of the new guest"]],
   options: [
     { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },
-    { flags: "--arch <arch>", text: "architecture (default, and for now only: this host's)" },
+    { flags: "--arch <arch>", text: "architecture of the guest's programs (default: this host's)" },
+    {
+      flags: "--guest-kernel-arch <arch>",
+      text: "architecture of its kernel: auto, native, or a name such as arm64 (default auto: what KVM runs here)",
+    },
     { flags: "--memory <size>", text: "memory (default 2G)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default 2)" },
     { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
@@ -43,12 +50,14 @@ export const create = defineCommand({
     },
     { flags: "--no-security", text: "do without the security archive" },
     { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
+    { flags: "--dry-run", text: "say what would be made and why, and make nothing" },
     { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
     timeoutOption(BOOT_TIMEOUT_S, "give up on the first boot"),
   ],
   examples: [
     ["bootshare create worker1", "a Debian 13 guest"],
     ["bootshare create old --suite bookworm --share 9p --memory 4G", "a Debian 12 guest, /boot by 9p"],
+    ["bootshare create arm1 --arch armhf", "32-bit ARM; under KVM where this host's processor can"],
     ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
   ],
   schema: z.object({
@@ -65,6 +74,10 @@ export const create = defineCommand({
     securityMirror: z.string().optional(),
     security: z.boolean().default(true),
     sshKey: z.string().optional(),
+    guestKernelArch: z
+      .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
+      .default("auto"),
+    dryRun: z.boolean().default(false),
     keep: z.boolean().default(false),
     timeout: timeoutSchema(BOOT_TIMEOUT_S),
   }),
@@ -73,6 +86,7 @@ export const create = defineCommand({
       name,
       suite: options.suite,
       arch: options.arch,
+      guestKernelArch: options.guestKernelArch,
       memoryBytes: parseSize(options.memory, "--memory", "M"),
       cpus: options.cpus,
       diskBytes: parseSize(options.disk, "--disk", "G"),
@@ -87,6 +101,10 @@ export const create = defineCommand({
       keep: options.keep,
       bootTimeoutMs: options.timeout * 1000,
     });
+    if (options.dryRun) {
+      printLines(planLines(await creation.plan()));
+      return undefined;
+    }
     const stop = new AbortController();
     const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
     process.on("SIGINT", onSignal);
@@ -126,7 +144,10 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
           if (terminal) task.output = printable(line, 100);
         }, signal);
         if (said !== undefined) task.title = `${step.title}: ${printable(said)}`;
+        const warning = step.warning?.();
+        if (warning !== undefined) task.output = `Warning: ${warning}`;
       },
+      rendererOptions: { persistentOutput: step.warning !== undefined },
     })),
     {
       renderer: terminal ? "default" : "simple",
@@ -138,6 +159,39 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
   );
   await list.run();
 }
+
+/** What `--dry-run` says. */
+export function planLines(plan: CreatePlan): string[] {
+  const { shape, kernel, transport } = plan;
+  const { arch, kernelArch } = shape;
+  const rows = [
+    ["Guest", `${plan.name}: Debian ${plan.suite}, ${arch}`],
+    ["Kernel", `${plan.kernelPackage}${kernelArch === arch ? "" : `, ${kernelArch} under ${arch} programs`}`],
+    ["Runs by", `${kernel.accel}: ${kernel.reason}`],
+    ["Machine", machineLine(shape)],
+    ["/boot", `${transport.name}: ${plan.transportReason}`],
+    ["Installed by", STAGES[plan.stage]],
+  ];
+  if (kernel.warning !== undefined) rows.push(["Warning", kernel.warning]);
+  return [...table(rows), "", "Nothing was made."];
+}
+
+function machineLine({ machine, cpu, bus, gic, console: serial, emulator, tested }: MachineShape): string {
+  const words = [
+    machine,
+    `processor ${cpu.mode === "custom" ? cpu.model : cpu.mode}`,
+    ...(gic === undefined ? [] : [`GIC ${gic}`]),
+    `devices on ${bus} (as its kernel needs, once that is installed)`,
+    `console ${serial}`,
+    emulator,
+  ];
+  return `${words.join(", ")}${tested ? "" : "; untested"}`;
+}
+
+const STAGES: Readonly<Record<SecondStage, string>> = {
+  native: "this host's processor",
+  "qemu-user": "qemu-user; the guest makes its own initrd in its first boot",
+};
 
 function interrupted(name: string, signal: string): UserError {
   return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {

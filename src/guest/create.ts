@@ -21,35 +21,47 @@ import { copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
-import { prunePairs } from "../boot/stage.ts";
+import { prunePairs, storeProvided } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
-import { domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
+import { DEBIAN_ARCHES, type DebianArch, isDebianArch } from "../kernel/arch.ts";
+import { configName, parseKernelConfig } from "../kernel/config.ts";
+import { busFor } from "../kernel/features.ts";
+import { checkMachineSize, domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
 import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
 import type { AccelChoice } from "../machine/accel.ts";
-import { chooseAccel } from "../machine/choose.ts";
+import {
+  type GuestKernel,
+  type GuestKernelChoice,
+  guestKernelArch,
+  isNarrow,
+} from "../machine/guest-kernel.ts";
 import { hostArch } from "../machine/host.ts";
-import { machineShape } from "../machine/shape.ts";
+import { hostFacts } from "../machine/host-facts.ts";
+import { emulatorPackages, type MachineShape, machineShape } from "../machine/shape.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
-import { type GuestPaths, guestPathsOf, statePaths } from "../paths.ts";
+import { type GuestPaths, guestPathsOf, INIT32, statePaths } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
-import { findSuite, kernelPackage } from "../provision/suites.ts";
+import { type SecondStage, secondStage } from "../provision/second-stage.ts";
+import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
+import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { seedShare } from "../share/seed.ts";
 import type { ShareTransport } from "../share/transport.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { lastLines, printable } from "../text.ts";
-import { findGuest, type GuestView } from "./inventory.ts";
-import { startGuest, waitForGood } from "./life.ts";
+import { findGuest, type Guest, type GuestView } from "./inventory.ts";
+import { rebootGuest, startGuest, waitForGood } from "./life.ts";
 import { qemuUser } from "./qemu-user.ts";
 
 export interface CreateOptions {
   readonly name: string;
   readonly suite: string;
+  /** Of the programs in the guest; the host's when undefined. As a person typed it. */
   readonly arch: string | undefined;
+  readonly guestKernelArch: GuestKernelChoice;
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly diskBytes: number;
@@ -74,12 +86,14 @@ export interface CreatePlan {
   readonly uuid: string;
   readonly name: string;
   readonly suite: string;
-  readonly arch: DebianArch;
-  readonly accel: "kvm" | "tcg";
-  readonly accelReason: string;
+  readonly kernel: GuestKernel;
+  readonly kernelPackage: string;
+  /** As Debian's default kernel wants it; the layout is known when the kernel is. */
+  readonly shape: MachineShape;
+  readonly gic: 2 | 3 | undefined;
   readonly transport: ShareTransport;
   readonly transportReason: string;
-  readonly mac: string;
+  readonly stage: SecondStage;
 }
 
 /** A step of a creation, run in order. */
@@ -87,6 +101,8 @@ export interface CreateStep {
   readonly title: string;
   /** @param say shows a line of what is going on; not trusted */
   readonly run: (say: (line: string) => void, signal: AbortSignal) => Promise<string | undefined>;
+  /** What the person should know and nothing can be done about: said when the step is done. */
+  readonly warning?: () => string | undefined;
 }
 
 /** The longest name: the domain's socket and log files carry it. */
@@ -99,6 +115,7 @@ export class Creation {
   readonly #uuid = randomUUID();
   readonly #paths: GuestPaths;
   readonly #work: string;
+  readonly #mac = randomMac();
   #plan: CreatePlan | undefined;
   #provisioned: Provisioned | undefined;
   #made: GuestView | undefined;
@@ -120,7 +137,11 @@ export class Creation {
 
   steps(): CreateStep[] {
     return [
-      { title: "Check this machine", run: async () => await this.#check() },
+      {
+        title: "Check this machine",
+        run: async () => await this.#check(),
+        warning: () => this.#plan?.kernel.warning,
+      },
       { title: "Install Debian", run: async (say, signal) => await this.#install(say, signal) },
       { title: "Set up folder, keys and /boot", run: async () => await this.#setUp() },
       { title: "Define the domain", run: async () => await this.#define() },
@@ -149,41 +170,66 @@ export class Creation {
     return [this.#work, this.#paths.dir].filter((folder) => existsSync(folder));
   }
 
-  #planned(): CreatePlan {
-    if (this.#plan === undefined) throw new Error("the machine has not been checked");
-    return this.#plan;
-  }
-
-  async #check(): Promise<string> {
-    const { name, sshKeyFile } = this.#options;
+  /** What a creation with these options would make, without making anything. @throws as the steps do */
+  async plan(): Promise<CreatePlan> {
+    const { name, sshKeyFile, suite: suiteName, accel, cpus, memoryBytes } = this.#options;
     if (!NAME_PATTERN.test(name)) {
       throw new UserError("NAME_INVALID", `${printable(name)} cannot be the name of a guest.`, {
         exitCode: EXIT.usage,
         hint: "Letters, digits, dots, hyphens and underscores, at most 63, beginning with a letter or a digit.",
       });
     }
-    const suite = findSuite(this.#options.suite);
-    const arch = nativeArch(this.#options.arch);
+    const suite = findSuite(suiteName);
+    const arch = guestArch(this.#options.arch);
     const { transport, reason: transportReason } = chooseTransport(this.#options.share);
-    kernelPackage(suite, arch, transport.name, this.#options.kernelPackage);
     if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
-    this.#reserve();
-    await requireFreeName(name);
-    await requireHook();
-    await requireSpace();
-    const choice = await chooseAccel(this.#options.accel, arch);
-    this.#plan = {
+    const host = await hostFacts(arch);
+    const kernel = guestKernelArch(arch, host, this.#kernelWish(), {
+      kernels: kernelArches(suite, arch),
+      accel,
+    });
+    const { kernelArch } = kernel;
+    const shape = machineShape(arch, kernel.accel, { kernelArch, gic: host.gic });
+    checkMachineSize(shape, cpus, toMiB(memoryBytes));
+    requireEmulator(shape);
+    return {
       uuid: this.#uuid,
       name,
       suite: suite.name,
-      arch,
-      accel: choice.accel,
-      accelReason: choice.reason,
+      kernel,
+      kernelPackage: kernelPackage(suite, arch, transport.name, this.#options.kernelPackage, kernelArch),
+      shape,
+      gic: host.gic,
       transport,
       transportReason,
-      mac: randomMac(),
+      stage: await secondStage(arch, {
+        host: host.arch,
+        programs32: host.el0_32,
+        emulation: async () => await ensureUserEmulation(arch),
+      }),
     };
-    return `${suite.name} on ${arch}, ${choice.accel}, /boot by ${transport.name}`;
+  }
+
+  /** A package that was named is of the guest's own architecture, unless its name or the person says otherwise. */
+  #kernelWish(): GuestKernelChoice {
+    const { guestKernelArch: wish, kernelPackage: asked } = this.#options;
+    if (wish !== "auto" || asked === undefined) return wish;
+    return packageArch(asked) ?? "native";
+  }
+
+  #planned(): CreatePlan {
+    if (this.#plan === undefined) throw new Error("the machine has not been checked");
+    return this.#plan;
+  }
+
+  async #check(): Promise<string> {
+    const plan = await this.plan();
+    this.#reserve();
+    await requireFreeName(plan.name);
+    await requireHook();
+    await requireSpace();
+    this.#plan = plan;
+    return summaryOf(plan);
   }
 
   /** Makes the work folder, and clears away what killed creations left: their locks went with them. */
@@ -224,12 +270,14 @@ export class Creation {
       {
         work: join(this.#work, "root-disk"),
         suite: plan.suite,
-        arch: plan.arch,
+        arch: plan.shape.arch,
+        kernelArch: plan.shape.kernelArch,
+        stage: plan.stage,
         transport: plan.transport.name,
         kernelPackage: this.#options.kernelPackage,
         diskBytes,
         hostname: hostNameFor(name),
-        mac: plan.mac,
+        mac: this.#mac,
         shareFstabLine: plan.transport.fstabLine,
         authorizedKeys: [ownKey, ...(sshKeyFile === undefined ? [] : await userKeys(sshKeyFile))],
         mirror,
@@ -255,7 +303,7 @@ export class Creation {
   async #setUp(): Promise<undefined> {
     const made = this.#provisioned;
     if (made === undefined) throw new Error("there is no root disk");
-    const { transport } = this.#planned();
+    const { transport, shape } = this.#planned();
     const paths = this.#paths;
     const qemu = await qemuUser();
     mkdirSync(paths.dir, { mode: 0o710 });
@@ -284,6 +332,12 @@ export class Creation {
         .map(({ name }) => ({ name, target: readlinkSync(join(made.bootDir, name)) })),
       qemu,
     );
+    if (made.firstInitrd !== undefined) {
+      const kernel = join(made.bootDir, imageIn(names.map(({ name }) => name)));
+      const files = { kernel, initrd: made.firstInitrd };
+      const pair = storeProvided(paths, made.kernelRelease, files, shape.kernelArch);
+      appendEvents(paths, [{ e: "provided", pair }]);
+    }
     await rename(made.diskPath, paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);
@@ -303,9 +357,9 @@ export class Creation {
       domainXml({
         uuid: plan.uuid,
         name: plan.name,
-        shape: machineShape(plan.arch, plan.accel),
+        shape: await shapeFor(plan, made),
         suite: plan.suite,
-        memoryMiB: Math.round(memoryBytes / 2 ** 20),
+        memoryMiB: toMiB(memoryBytes),
         cpus,
         kernel: paths.runKernel,
         initrd: paths.runInitrd,
@@ -314,9 +368,11 @@ export class Creation {
         report: paths.report,
         share: paths.share,
         rootUuid: made.rootUuid,
-        mac: plan.mac,
+        mac: this.#mac,
         network,
         transport: plan.transport.name,
+        // See in-guest/usr/lib/bootshare/init32.
+        cmdlineExtra: isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : [],
       }),
     );
     this.#undo.push({ what: `domain ${plan.name}`, run: async () => await undefineDomain(plan.uuid) });
@@ -328,6 +384,20 @@ export class Creation {
     const guest = await findGuest(this.#uuid);
     await startGuest(guest);
     this.#undo.push({ what: "the running domain", run: async () => await destroyIfRunning(this.#uuid) });
+    const said = await this.#untilGood(guest, say, signal);
+    if (this.#provisioned?.firstInitrd === undefined) return said;
+    // The host's initrd has done its work. Only a boot with what the guest made itself counts.
+    await rebootGuest(guest, { force: false, timeoutMs: this.#options.bootTimeoutMs });
+    const saidNow = await this.#untilGood(guest, say, signal);
+    const current = this.#made?.state.current;
+    if (current?.source === "links") return `${saidNow}, with an initrd of its own`;
+    throw new UserError("NO_OWN_INITRD", `The guest ${guest.name} did not boot with an initrd of its own.`, {
+      detail: (current?.skipped ?? []).map(({ release, reason }) => `${release}: ${reason}`).join("\n"),
+      hint: "With --keep it stays for a look at it: 'bootshare kernels', 'bootshare logs'.",
+    });
+  }
+
+  async #untilGood(guest: Guest, say: (line: string) => void, signal: AbortSignal): Promise<string> {
     try {
       this.#made = await waitForGood(guest, this.#options.bootTimeoutMs, say, signal);
     } catch (error) {
@@ -335,8 +405,7 @@ export class Creation {
       if (error instanceof UserError) throw withSerialLog(error, await serialTail(this.#paths));
       throw error;
     }
-    const kernel = this.#made.state.current?.reported ?? "?";
-    return `${kernel} is good`;
+    return `${this.#made.state.current?.reported ?? "?"} is good`;
   }
 
   async #tidy(): Promise<undefined> {
@@ -350,22 +419,57 @@ export class Creation {
   }
 }
 
-function nativeArch(asked: string | undefined): DebianArch {
-  const native = hostArch();
-  if (!isDebianArch(native)) {
-    throw new UserError("HOST_NOT_DEBIAN", `Debian has no architecture for this host (${native}).`, {
-      exitCode: EXIT.unusable,
-    });
+/** What the plan comes to, in a line. */
+function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): string {
+  const { arch, kernelArch, accel } = shape;
+  const what = kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
+  const how = stage === "native" ? "" : ", installed by qemu-user";
+  return `${suite} on ${what}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
+}
+
+/** The machine that the installed kernel needs. @throws {UserError} `KERNEL_FITS_NO_MACHINE` */
+async function shapeFor(plan: CreatePlan, made: Provisioned): Promise<MachineShape> {
+  const { arch, kernelArch, accel } = plan.shape;
+  const file = join(made.bootDir, configName(made.kernelRelease));
+  const parsed = existsSync(file) ? parseKernelConfig(await readFile(file)) : undefined;
+  const choice = busFor(kernelArch, parsed?.ok === true ? parsed.config : undefined);
+  if (!choice.ok) {
+    throw new UserError(
+      "KERNEL_FITS_NO_MACHINE",
+      `No machine for a guest can be made for the kernel ${made.kernelRelease}: ${choice.reason}.`,
+      { hint: "Choose another kernel package with --kernel." },
+    );
   }
-  if (asked === undefined || asked === native) return native;
-  throw new UserError(
-    "ARCH_NOT_NATIVE",
-    `This host is ${native}, and guests of another architecture (${printable(asked)}) cannot be made yet.`,
-    {
-      exitCode: EXIT.usage,
-      hint: `Leave --arch out, or make the guest on a host of that architecture.`,
-    },
-  );
+  return machineShape(arch, accel, { kernelArch, gic: plan.gic, layout: choice.layouts[0] });
+}
+
+function imageIn(names: readonly string[]): string {
+  const image = names.find((name) => /^vmlinu[xz]-/.test(name));
+  if (image === undefined) throw new Error("there is no kernel");
+  return image;
+}
+
+function toMiB(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
+
+function guestArch(asked: string | undefined): DebianArch {
+  const arch = asked ?? hostArch();
+  if (isDebianArch(arch)) return arch;
+  throw new UserError("ARCH_UNKNOWN", `bootshare makes no guests of architecture ${printable(arch)}.`, {
+    exitCode: EXIT.usage,
+    hint: `Name one of Debian's: --arch ${DEBIAN_ARCHES.join(", ")}`,
+  });
+}
+
+function requireEmulator({ emulator, arch }: MachineShape): void {
+  if (existsSync(emulator)) return;
+  const [package13, package12] = emulatorPackages(arch);
+  const names = package13 === package12 ? package13 : `${package13} (Debian 13) or ${package12} (Debian 12)`;
+  throw new UserError("EMULATOR_MISSING", `This host has no ${emulator}, which ${arch} guests run in.`, {
+    exitCode: EXIT.unusable,
+    hint: `Install it: apt-get install ${names}`,
+  });
 }
 
 /**

@@ -270,19 +270,24 @@ function check(spec: DomainSpec): void {
   if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) throw invalid("MAC address", mac);
   if (!Number.isInteger(memoryMiB) || memoryMiB < 64) throw invalid("memory in MiB", String(memoryMiB));
   if (!Number.isInteger(cpus) || cpus < 1) throw invalid("number of processors", String(cpus));
-  const { maxCpus, maxMemoryMiB, kernelArch } = spec.shape;
-  if (maxCpus !== undefined && cpus > maxCpus) {
-    throw tooMuch(`${cpus} processors`, `${maxCpus} processors`, kernelArch);
-  }
-  if (maxMemoryMiB !== undefined && memoryMiB > maxMemoryMiB) {
-    throw tooMuch(`${memoryMiB} MiB of memory`, `${maxMemoryMiB} MiB`, kernelArch);
-  }
+  checkMachineSize(spec.shape, cpus, memoryMiB);
   for (const word of spec.cmdlineExtra ?? []) {
     if (!/^[\x21-\x7e]+$/.test(word)) throw invalid("word of the kernel's command line", word);
   }
   const { kernel, initrd, disk, serialLog, report, share } = spec;
   for (const path of [kernel, initrd, disk, serialLog, report, share]) {
     if (!/^\/[^\p{Cc}]+$/u.test(path)) throw invalid("absolute path", path);
+  }
+}
+
+/** @throws {UserError} `MACHINE_TOO_LARGE` */
+export function checkMachineSize(shape: MachineShape, cpus: number, memoryMiB: number): void {
+  const { maxCpus, maxMemoryMiB, kernelArch } = shape;
+  if (maxCpus !== undefined && cpus > maxCpus) {
+    throw tooMuch(`${cpus} processors`, `${maxCpus} processors`, kernelArch);
+  }
+  if (maxMemoryMiB !== undefined && memoryMiB > maxMemoryMiB) {
+    throw tooMuch(`${memoryMiB} MiB of memory`, `${maxMemoryMiB} MiB`, kernelArch);
   }
 }
 

@@ -79,6 +79,12 @@ export function guestKernelArch(
   });
 }
 
+/** Whether a 64-bit kernel runs 32-bit programs: they then need to be told that the machine is a 32-bit one. */
+export function isNarrow(arch: DebianArch, kernelArch: DebianArch): boolean {
+  const narrow: readonly DebianArch[] = ["i386", "armhf", "armel"];
+  return narrow.includes(arch) && !narrow.includes(kernelArch);
+}
+
 function candidates(
   arch: DebianArch,
   wanted: GuestKernelChoice,

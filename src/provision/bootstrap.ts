@@ -9,9 +9,10 @@ import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
+import type { DebianArch } from "../kernel/arch.ts";
 import { missingProgram, run } from "../process.ts";
 import { lastLines } from "../text.ts";
-import { DISABLED_UNITS, ENABLED_UNITS } from "./guest-files.ts";
+import { DISABLED_UNITS, enabledUnits } from "./guest-files.ts";
 import type { Suite } from "./suites.ts";
 
 export interface BootstrapOptions {
@@ -29,6 +30,12 @@ export interface BootstrapOptions {
   readonly temporary: string;
   /** The proxy of the host's apt, for this download alone; the guest may not reach it. */
   readonly proxy?: string | undefined;
+  /** dpkg's own architecture in the guest, then those that it also takes packages of. */
+  readonly architectures: readonly [DebianArch, ...DebianArch[]];
+  /** false: the kernel's installation makes no initrd. */
+  readonly makeInitrd: boolean;
+  /** A folder that the package busybox-static is downloaded to, for {@link ./first-initrd.ts}; undefined: not needed. */
+  readonly busyboxFolder?: string | undefined;
 }
 
 /**
@@ -43,11 +50,14 @@ const ESSENTIAL_HOOK = [
 ].join(" && ");
 const CUSTOMIZE_HOOK = [
   'rm "$1/etc/dpkg/dpkg.cfg.d/bootshare-bootstrap"',
-  `chroot "$1" systemctl --quiet enable ${ENABLED_UNITS.join(" ")}`,
+  'chroot "$1" systemctl --quiet enable $BOOTSHARE_UNITS',
   `chroot "$1" systemctl --quiet disable ${DISABLED_UNITS.join(" ")}`,
   // bookworm does not have it, nor the units that would look.
   '{ ! [ -x "$1/usr/lib/systemd/systemd-update-done" ] || chroot "$1" /usr/lib/systemd/systemd-update-done; }',
 ].join(" && ");
+/** mmdebstrap's apt, which verifies what it downloads, outside of the guest. */
+const BUSYBOX_HOOK =
+  'cd "$BOOTSHARE_BUSYBOX" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download busybox-static';
 
 /** The command that {@link bootstrap} runs. */
 export function bootstrapCommand(options: BootstrapOptions): { file: string; args: string[] } {
@@ -68,9 +78,11 @@ export function bootstrapCommand(options: BootstrapOptions): { file: string; arg
       "--mode=root",
       "--format=directory",
       "--variant=apt",
+      `--architectures=${options.architectures.join(",")}`,
       `--include=${options.packages.join(",")}`,
       `--essential-hook=${ESSENTIAL_HOOK}`,
       `--customize-hook=${CUSTOMIZE_HOOK}`,
+      ...(options.busyboxFolder === undefined ? [] : [`--customize-hook=${BUSYBOX_HOOK}`]),
       options.suite.name,
       options.root,
       options.sourcesFile,
@@ -129,6 +141,7 @@ async function once(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   await mkdir(options.temporary, { recursive: true });
+  if (options.busyboxFolder !== undefined) await mkdir(options.busyboxFolder, { recursive: true });
   const lines: string[] = [];
   const { file, args } = bootstrapCommand(options);
   const proxy = options.proxy === undefined ? {} : { http_proxy: options.proxy };
@@ -139,7 +152,11 @@ async function once(
     env: {
       TMPDIR: options.temporary,
       BOOTSHARE_OVERLAY: options.overlay,
+      BOOTSHARE_UNITS: enabledUnits(options.makeInitrd).join(" "),
+      ...(options.busyboxFolder === undefined ? {} : { BOOTSHARE_BUSYBOX: options.busyboxFolder }),
       DEBIAN_FRONTEND: "noninteractive",
+      // Read by /etc/kernel/postinst.d/initramfs-tools.
+      ...(options.makeInitrd ? {} : { INITRD: "No" }),
       ...proxy,
     },
     onLine: (line) => {

@@ -31,14 +31,21 @@ export async function takeBoot(root: string, bootDir: string): Promise<string[]>
 /**
  * The kernel release that a /boot holds one kernel of.
  *
- * @throws {UserError} `BOOTSTRAP_FAILED` unless there is one kernel with its initrd
+ * @param withInitrd whether an initrd was to be made
+ * @throws {UserError} `BOOTSTRAP_FAILED` unless there is one kernel, with an initrd or without as it should be
  */
-export function releaseIn(names: readonly string[]): string {
+export function releaseIn(names: readonly string[], withInitrd: boolean): string {
   const releases = names.flatMap((name) => /^vmlinu[xz]-(.+)$/.exec(name)?.[1] ?? []);
   const [release] = releases;
-  if (release !== undefined && releases.length === 1 && names.includes(`initrd.img-${release}`))
+  if (
+    release !== undefined &&
+    releases.length === 1 &&
+    names.includes(`initrd.img-${release}`) === withInitrd
+  ) {
     return release;
-  throw new UserError("BOOTSTRAP_FAILED", "The installed system does not have one kernel with its initrd.", {
+  }
+  const what = withInitrd ? "one kernel with its initrd" : "one kernel, and no initrd yet";
+  throw new UserError("BOOTSTRAP_FAILED", `The installed system does not have ${what}.`, {
     hint: "Name one kernel package, and no other among the extra packages.",
     detail: names.join("\n"),
   });

@@ -23,17 +23,28 @@ export interface GuestFacts {
   readonly rootUuid: string;
   /** The line of /etc/fstab that mounts the boot share. */
   readonly shareFstabLine: string;
+  /** false: the guest makes its own initrd in its first boot. */
+  readonly hasInitrd: boolean;
+  /** 32-bit programs on a 64-bit kernel. */
+  readonly narrow: boolean;
   /** Public keys that may log in as root, one line each. */
   readonly authorizedKeys: readonly string[];
 }
 
-/** Units that a guest is made with. */
-export const ENABLED_UNITS: readonly string[] = [
-  "systemd-networkd.service",
-  "bootshare-up.service",
-  "bootshare-gate.service",
-  "bootshare-good.service",
-];
+/**
+ * Units that a guest is made with.
+ *
+ * @param hasInitrd false: the guest makes its own in its first boot
+ */
+export function enabledUnits(hasInitrd: boolean): readonly string[] {
+  return [
+    "systemd-networkd.service",
+    "bootshare-up.service",
+    "bootshare-gate.service",
+    "bootshare-good.service",
+    ...(hasInitrd ? [] : ["bootshare-own-initrd.service"]),
+  ];
+}
 
 /** Of e2fsprogs: it cleans up after checks on LVM snapshots, which a guest has none of; 10 s of each emulated boot. */
 export const DISABLED_UNITS: readonly string[] = ["e2scrub_reap.service"];
@@ -43,6 +54,14 @@ const MODES: Readonly<Record<string, number>> = {
   root: 0o700,
   "root/.ssh": 0o700,
   "root/.ssh/authorized_keys": 0o600,
+};
+
+/** Files that not every guest gets. */
+const ONLY_WHERE: Readonly<Record<string, (facts: GuestFacts) => boolean>> = {
+  "etc/bootshare/make-own-initrd": ({ hasInitrd }) => !hasInitrd,
+  "usr/lib/bootshare/own-initrd": ({ hasInitrd }) => !hasInitrd,
+  "usr/lib/systemd/system/bootshare-own-initrd.service": ({ hasInitrd }) => !hasInitrd,
+  "usr/lib/bootshare/init32": ({ narrow }) => narrow,
 };
 
 const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -123,7 +142,10 @@ export async function writeGuestFiles(
   const values = templateValues(facts);
   const entries = await readdir(from, { recursive: true, withFileTypes: true });
   const names = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const paths = names.map((name) => name.slice(from.length + 1)).sort();
+  const paths = names
+    .map((name) => name.slice(from.length + 1))
+    .filter((path) => ONLY_WHERE[path]?.(facts) ?? true)
+    .sort();
   for (const path of paths) {
     const target = join(overlay, path);
     await makeFolders(overlay, dirname(path));

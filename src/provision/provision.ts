@@ -2,22 +2,30 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { EXIT, UserError } from "../errors.ts";
-import { run, runOk } from "../process.ts";
+import { UserError } from "../errors.ts";
+import type { DebianArch } from "../kernel/arch.ts";
+import { isNarrow } from "../machine/guest-kernel.ts";
+import { run } from "../process.ts";
 import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
+import { makeFirstInitrd } from "./first-initrd.ts";
 import { type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
+import { initrdCounts, type SecondStage } from "./second-stage.ts";
 import { aptSources, chooseMirrors, hostMirrors, type MirrorWishes, requireKeyring } from "./sources.ts";
-import { findSuite, guestPackages, kernelPackage } from "./suites.ts";
+import { findSuite, guestPackages, kernelPackage, packageArch } from "./suites.ts";
 
 export interface ProvisionOptions extends MirrorWishes {
   /** A folder for this alone, made if need be. The results stay in it, all else is removed. About 3 GB while at work. */
   readonly work: string;
   /** Code name. */
   readonly suite: string;
-  /** Debian's name; for now that of the host. */
-  readonly arch: string;
+  /** Of the guest's programs. */
+  readonly arch: DebianArch;
+  /** Of its kernel. */
+  readonly kernelArch: DebianArch;
+  /** How this host runs the packages' scripts (second-stage.ts). */
+  readonly stage: SecondStage;
   readonly transport: Transport;
   /** A package name; the suite's default when undefined. */
   readonly kernelPackage?: string | undefined;
@@ -39,6 +47,8 @@ export interface Provisioned {
   readonly rootUuid: string;
   readonly kernelRelease: string;
   readonly kernelPackage: string;
+  /** The initrd of the first boot, where {@link bootDir} has none: the guest makes its own in that boot. */
+  readonly firstInitrd: string | undefined;
   /** `TYPE BASE64` of each ssh host key: what known_hosts needs after the name. */
   readonly hostPublicKeys: readonly string[];
 }
@@ -55,7 +65,7 @@ export interface ProvisionProgress {
  * Makes root disk and first /boot of a guest. Everything that a person can have got wrong is found before anything is
  * downloaded. On failure or abort, `work` is removed.
  *
- * @throws {UserError} see suites.ts, sources.ts, guest-files.ts, bootstrap.ts, disk.ts; `ARCHITECTURE_FOREIGN`
+ * @throws {UserError} see suites.ts, sources.ts, guest-files.ts, bootstrap.ts, disk.ts; first-initrd.ts
  * @throws the signal's reason when aborted
  */
 export async function provisionRootDisk(
@@ -64,13 +74,20 @@ export async function provisionRootDisk(
   signal: AbortSignal,
 ): Promise<Provisioned> {
   const { work } = options;
-  const facts: GuestFacts = { ...options, suite: findSuite(options.suite), rootUuid: randomUUID() };
-  const kernel = kernelPackage(facts.suite, options.arch, options.transport, options.kernelPackage);
+  const { arch, kernelArch } = options;
+  const hasInitrd = initrdCounts(options.stage);
+  const facts: GuestFacts = {
+    ...options,
+    suite: findSuite(options.suite),
+    rootUuid: randomUUID(),
+    hasInitrd,
+    narrow: isNarrow(arch, kernelArch),
+  };
+  const kernel = kernelPackage(facts.suite, arch, options.transport, options.kernelPackage, kernelArch);
   checkDiskSize(options.diskBytes);
   templateValues(facts);
 
   progress.step("prepare");
-  await requireNative(options.arch, signal);
   requireKeyring();
   const mirrors = chooseMirrors(await hostMirrors(signal), options);
   const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
@@ -80,6 +97,8 @@ export async function provisionRootDisk(
   const overlay = join(work, "guest-files");
   const sourcesFile = join(work, "debian.sources");
   const bootDir = join(work, "boot");
+  const firstInitrd = hasInitrd ? undefined : join(work, "first-initrd.img");
+  const busyboxFolder = hasInitrd ? undefined : join(work, "busybox");
   const diskPath = join(work, "disk.qcow2");
   try {
     await mkdir(work, { recursive: true, mode: 0o711 });
@@ -91,14 +110,32 @@ export async function provisionRootDisk(
     const securityMirror = mirrors.security;
     const proxy = await aptProxy(signal);
     const { suite } = facts;
+    const others = [kernelArch, packageArch(kernel) ?? arch].filter((one) => one !== arch);
     await bootstrap(
-      { suite, packages, sourcesFile, securityMirror, overlay, root, temporary, proxy },
+      {
+        suite,
+        packages,
+        sourcesFile,
+        securityMirror,
+        overlay,
+        root,
+        temporary,
+        proxy,
+        architectures: [arch, ...new Set(others)],
+        makeInitrd: hasInitrd,
+        busyboxFolder,
+      },
       (line) => progress.line(line),
       signal,
     );
 
     progress.step("disk");
-    const kernelRelease = releaseIn(await takeBoot(root, bootDir));
+    const kernelRelease = releaseIn(await takeBoot(root, bootDir), hasInitrd);
+    if (firstInitrd !== undefined && busyboxFolder !== undefined) {
+      const busyboxPackage = await onlyFileIn(busyboxFolder);
+      const release = kernelRelease;
+      await makeFirstInitrd({ root, release, busyboxPackage, temporary, initrd: firstInitrd }, signal);
+    }
     const hostPublicKeys = await readHostKeys(root);
     await makeDisk(root, diskPath, facts.rootUuid, options.diskBytes, signal);
     return {
@@ -107,28 +144,23 @@ export async function provisionRootDisk(
       rootUuid: facts.rootUuid,
       kernelRelease,
       kernelPackage: kernel,
+      firstInitrd,
       hostPublicKeys,
     };
   } catch (error) {
     await removeTree(work);
     throw error;
   } finally {
-    for (const one of [root, overlay, sourcesFile]) await removeTree(one);
+    for (const one of [root, overlay, sourcesFile, busyboxFolder])
+      if (one !== undefined) await removeTree(one);
   }
 }
 
-/** Only guests of the host's own architecture: an initrd made under user-mode emulation can be broken without a word. */
-async function requireNative(arch: string, signal: AbortSignal): Promise<void> {
-  const native = (await runOk("dpkg", ["--print-architecture"], { signal })).trim();
-  if (arch === native) return;
-  throw new UserError(
-    "ARCHITECTURE_FOREIGN",
-    `A root disk for ${arch} cannot be made on this ${native} host yet.`,
-    {
-      hint: `Make the guest on a host of architecture ${arch}.`,
-      exitCode: EXIT.unusable,
-    },
-  );
+/** The one file of a folder that something was downloaded to. */
+async function onlyFileIn(folder: string): Promise<string> {
+  const [name, ...others] = await readdir(folder);
+  if (name !== undefined && others.length === 0) return join(folder, name);
+  throw new Error(`not one file in ${folder}: ${[name, ...others].join(", ")}`);
 }
 
 /** The proxy that the host's apt is told to use; it reads its configuration in mmdebstrap no more. */

@@ -16,6 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
 import { writePolicy } from "../../../src/boot/policy.ts";
 import { noteRestore, prepareBoot, takeRestoreNote } from "../../../src/boot/prepare.ts";
+import { storeProvided } from "../../../src/boot/stage.ts";
 import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
 import { bzImage, zImage, zstdInitrd } from "../kernel/images.ts";
 
@@ -99,6 +100,27 @@ describe("prepareBoot", () => {
     expect(readState(paths).current?.skipped).toEqual([
       { release: "6.1.0-8-amd64", reason: "it is pinned, and it is not in the guest's /boot" },
     ]);
+  });
+
+  it("boots what the host provided until the guest has an initrd of its own, and never after a good boot", () => {
+    install("6.1.0-9-amd64", false);
+    link("6.1.0-9-amd64");
+    const initrd = join(paths.dir, "first-initrd.img");
+    writeFileSync(initrd, initrdOf("first"));
+    const kernel = join(paths.share, "vmlinuz-6.1.0-9-amd64");
+    const pair = storeProvided(paths, "6.1.0-9-amd64", { kernel, initrd }, "amd64");
+    appendEvents(paths, [{ e: "provided", pair }]);
+    expect(prepare()).toBe("6.1.0-9-amd64 by provided");
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf("first"));
+    // It was reset before it got anywhere: the pair is still there.
+    expect(prepare()).toBe("6.1.0-9-amd64 by provided");
+    install("6.1.0-9-amd64");
+    expect(prepare()).toBe("6.1.0-9-amd64 by links");
+    beGood();
+    for (const name of readdirSync(paths.share)) rmSync(join(paths.share, name));
+    expect(prepare()).toBe("6.1.0-9-amd64 by good");
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf("6.1.0-9-amd64"));
+    expect(readdirSync(paths.pairs)).not.toContain(pair.id);
   });
 
   it("boots the last good pair when the share was emptied, or is gone", () => {

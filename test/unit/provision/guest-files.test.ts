@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../src/errors.ts";
 import {
   checkPublicKey,
+  enabledUnits,
   fillIn,
   type GuestFacts,
   hostNameFor,
@@ -26,6 +27,8 @@ const FACTS: GuestFacts = {
   rootUuid: "2785e801-94e2-43df-8fd9-d412eed81ff9",
   shareFstabLine: "virtio-boot /boot 9p trans=virtio,version=9p2000.L,x-systemd.automount 0 0",
   authorizedKeys: [`${KEY}\n`, "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB"],
+  hasInitrd: true,
+  narrow: false,
 };
 
 const codeOf = (action: () => unknown): string => {
@@ -123,6 +126,23 @@ describe("writeGuestFiles", () => {
     expect(read("etc/systemd/network/10-bootshare.network")).toContain("MACAddress=52:54:00:ab:cd:01\n");
     expect(read("root/.ssh/authorized_keys")).toBe(`${KEY}\nssh-rsa AAAAB3NzaC1yc2EAAAADAQAB\n`);
     expect(read("etc/bootshare/guest.conf")).toMatch(/\nSUITE=trixie\nARCHITECTURE=amd64\nTRANSPORT=9p\n$/);
+  });
+
+  const SPECIAL = [
+    "etc/bootshare/make-own-initrd",
+    "usr/lib/bootshare/init32",
+    "usr/lib/bootshare/own-initrd",
+    "usr/lib/systemd/system/bootshare-own-initrd.service",
+  ];
+  it.each([
+    [true, false, []],
+    [true, true, ["usr/lib/bootshare/init32"]],
+    [false, false, SPECIAL.filter((path) => !path.endsWith("init32"))],
+    [false, true, SPECIAL],
+  ])("with an initrd %s, narrow %s: %j beside the usual", async (hasInitrd, narrow, expected) => {
+    const paths = await writeGuestFiles(join(folder, "o"), { ...FACTS, hasInitrd, narrow });
+    expect(paths.filter((path) => SPECIAL.includes(path))).toEqual(expected);
+    expect(enabledUnits(hasInitrd).includes("bootshare-own-initrd.service")).toBe(!hasInitrd);
   });
 
   it("sets modes whatever the umask", async () => {
