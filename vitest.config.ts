@@ -1,20 +1,19 @@
 import { defineConfig } from "vitest/config";
 
+/** Guests are emulated and the machine is small: one file at a time, and patience. */
+const withGuests = {
+  fileParallelism: false,
+  testTimeout: 900_000,
+  hookTimeout: 1_200_000,
+  globalSetup: ["test/vm/setup.ts"],
+};
+
 export default defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"] } },
-      {
-        test: {
-          name: "vm",
-          include: ["test/vm/**/*.test.ts"],
-          // Guests are emulated and the machine is small: one file at a time, and patience.
-          fileParallelism: false,
-          testTimeout: 900_000,
-          hookTimeout: 1_200_000,
-          globalSetup: ["test/vm/setup.ts"],
-        },
-      },
+      { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
+      { test: { ...withGuests, name: "long", include: ["test/long/**/*.test.ts"], testTimeout: 2_700_000 } },
     ],
   },
 });

@@ -63,6 +63,7 @@ export interface Status {
   readonly boot: string;
   readonly kernel: string | null;
   readonly reason: string;
+  readonly arch: string;
   readonly share: string;
   readonly next: { readonly release: string } | null;
   readonly attempt: { readonly id: string; readonly good: string | null; readonly how: string | null } | null;

@@ -1,0 +1,52 @@
+/**
+ * The armhf guest installs a kernel without LPAE by its own apt. That kernel sees no device where the machine has them: the
+ * domain is moved to virtio-mmio while it is off, and the guest comes back with the new kernel. Then the same way back.
+ */
+import { beforeAll, describe, expect, it } from "vitest";
+import { ARMHF, createForeign } from "../vm/guests.ts";
+import {
+  bootshare,
+  inGuest,
+  inGuestLastWord,
+  json,
+  keepLogsOnFailure,
+  statusOf,
+  tryBootshare,
+  untilGoodAgain,
+  virsh,
+} from "../vm/machine.ts";
+
+const { name, suite, share } = ARMHF;
+
+describe("armhf, kernels of both kinds", () => {
+  beforeAll(async () => {
+    if ((await tryBootshare("status", name)).exitCode !== 0) {
+      await createForeign(name, "armhf", "--suite", suite, "--share", share);
+    } else if ((await statusOf(name)).state !== "running") await bootshare("start", name, "--wait");
+  });
+
+  it("moves to the machine that a kernel without LPAE needs", async () => {
+    keepLogsOnFailure(name, "armhf without LPAE");
+    const before = await statusOf(name);
+    expect(before.kernel).toMatch(/-armmp-lpae$/);
+    expect(await virsh("dumpxml", "--inactive", name)).not.toContain("virtio-mmio");
+    await inGuest(name, "apt-get", "-q", "update");
+    const install = ["apt-get", "-q", "-o", "Dpkg::Options::=--force-unsafe-io", "install", "-y"];
+    await inGuest(
+      name,
+      "env",
+      "DEBIAN_FRONTEND=noninteractive",
+      ...install,
+      "--no-install-recommends",
+      "linux-image-armmp",
+    );
+    const next = await json<{ next: { release: string } | null }>("kernels", name);
+    expect(next.next?.release).toMatch(/-armmp$/);
+    await inGuestLastWord(name, "systemctl", "reboot");
+    const after = await untilGoodAgain(name, before);
+    expect(after.kernel).toMatch(/-armmp$/);
+    expect(await inGuest(name, "uname", "-r")).toBe(after.kernel);
+    expect(await inGuest(name, "uname", "-m")).toBe("armv7l");
+    expect(await virsh("dumpxml", "--inactive", name)).toContain("<address type='virtio-mmio'/>");
+  });
+});
