@@ -11,7 +11,14 @@ const withGuests = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/golden/**/*.test.ts"],
+          // None takes long, and none says anything by how long it takes: a busy machine is no failure.
+          testTimeout: 60_000,
+        },
+      },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
       { test: { ...withGuests, name: "long", include: ["test/long/**/*.test.ts"], testTimeout: 2_700_000 } },
     ],

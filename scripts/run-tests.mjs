@@ -1,17 +1,39 @@
-// Runs projects of the test suite and ends with one plain line of counts, whatever vitest's own report looks like.
+// Runs projects of the test suite one after the other and ends with the names of what failed and one plain line of counts.
 //
-//     node scripts/run-tests.mjs unit [vm]
+//     node scripts/run-tests.mjs unit [vm] [long]
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const folder = mkdtempSync(join(tmpdir(), "bootshare-tests-"));
-const report = join(folder, "report.json");
-const projects = process.argv.slice(2).flatMap((name) => ["--project", name]);
-const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${report}`];
-const { status } = spawnSync("node_modules/.bin/vitest", ["run", ...projects, ...reporters], { stdio: "inherit" });
-const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, "utf8"));
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+let ok = true;
+for (const project of process.argv.slice(2)) {
+  const report = join(folder, `${project}.json`);
+  // Tests with real guests take minutes each: a line for each one. Of the others a line for each file will do.
+  const reporter = project === "unit" ? "default" : "verbose";
+  const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${report}`];
+  const { status } = spawnSync("node_modules/.bin/vitest", ["run", "--project", project, ...reporters], {
+    stdio: "inherit",
+  });
+  if (status !== 0) ok = false;
+  if (!existsSync(report)) continue;
+  const result = JSON.parse(readFileSync(report, "utf8"));
+  counts.passed += result.numPassedTests;
+  counts.failed += result.numFailedTests;
+  counts.skipped += result.numPendingTests + result.numTodoTests;
+  for (const file of result.testResults) {
+    if (file.status === "failed" && file.message !== "") failures.push(`${file.name}: ${file.message}`);
+    for (const test of file.assertionResults) {
+      if (test.status !== "failed") continue;
+      failures.push(`${file.name}: ${test.fullName}\n    ${(test.failureMessages[0] ?? "").split("\n")[0]}`);
+    }
+  }
+}
 rmSync(folder, { recursive: true });
-console.log(`\n${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests + numTodoTests} skipped`);
-process.exit(status === 0 && numPassedTests > 0 ? 0 : 1);
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
+if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exit(ok && counts.passed > 0 ? 0 : 1);

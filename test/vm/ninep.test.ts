@@ -1,12 +1,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
 import { ensureGuest, NINEP } from "./guests.ts";
 import { lifecycle } from "./lifecycle.ts";
-import { inGuest, keepLogsOnFailure, statusOf, until, virsh } from "./machine.ts";
+import { inGuest, keepLogsOnFailure, statusOf, tryBootshare, until, virsh } from "./machine.ts";
 
 lifecycle(NINEP);
+
+// Nobody after this file needs it up, and an emulated guest costs a machine of two cores even when it is idle.
+afterAll(async () => {
+  await tryBootshare("stop", "--force", NINEP.name);
+});
 
 describe("managed save", () => {
   beforeAll(async () => {
