@@ -63,6 +63,7 @@ export function storeCandidate(paths: GuestPaths, candidate: ShareCandidate, arc
       release: printable(candidate.release, 64),
       kernel: printable(candidate.kernel),
       initrd: printable(candidate.initrd),
+      ...(candidate.config === undefined ? {} : { config: { ...candidate.config } }),
     };
   } finally {
     rmSync(work, { recursive: true, force: true });
