@@ -1,6 +1,6 @@
 /**
- * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's
- * run/ and pairs/. Never calls libvirt and never waits.
+ * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/,
+ * and the only one that takes anything out of pairs/. Never calls libvirt and never waits.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * Puts the domain of a guest that is off into the layout that its next kernel needs, which the hook cannot do. Level-triggered:
- * what is to be done follows from the definition and the share alone, so it may be killed anywhere and run again.
+ * Puts the domain of a guest that is off into the layout that its next kernel needs, which the hook cannot do.
+ * Level-triggered: what is to be done follows from the definition and the share alone, so it may be killed anywhere and run
+ * again.
  */
 import { appendEvents } from "../boot/log.ts";
 import { survey } from "../boot/prepare.ts";
@@ -31,7 +32,7 @@ export interface Reshaped {
  * a domain is not changed for a kernel that then cannot be staged.
  *
  * A managed save belongs to the machine that was saved, so a guest that has one is left as it is. A failure is told and not
- * thrown: the hook still boots what fits the domain as it is.
+ * thrown: the hook still boots what fits the domain as it is. Only an event that cannot be written is thrown, as everywhere.
  *
  * @param guest fresh; the caller holds its lock
  * @returns undefined when there is nothing to change
@@ -43,23 +44,24 @@ export async function reshape(
   const { status, paths } = guest;
   if (status.state !== "shut off" || status.saved || status.reason === "saved") return undefined;
   let release = "its next kernel";
+  let wanted: WantedReshape | undefined;
   try {
     const xml = await libvirt.dumpXml(guest.uuid, { inactive: true, secrets: true });
     const domain = parseDomain(xml);
-    const wanted = survey(paths, domain).selection.reshape;
+    // The hook leaves the one alone, and refuses to start the other.
+    if (domain.foreign || domain.copyOf !== undefined) return undefined;
+    wanted = survey(paths, domain).selection.reshape;
     if (wanted === undefined) return undefined;
     release = printable(wanted.candidate.release);
     checkCandidate(guest, domain, wanted);
     await libvirt.defineDomain(setLayout(xml, wanted.layout));
-    const why = printable(wanted.reason, 500);
-    appendEvents(paths, [{ e: "reshaped", to: wanted.layout, release, why }]);
-    return { done: true, sentence: `Changed the machine: ${release} ${why}.` };
   } catch (error) {
-    return {
-      done: false,
-      sentence: `The machine could not be changed for ${release}: ${printable(messageOf(error), 1000)}`,
-    };
+    const reason = printable(messageOf(error), 1000);
+    return { done: false, sentence: `The machine could not be changed for ${release}: ${reason}` };
   }
+  const why = printable(wanted.reason, 500);
+  appendEvents(paths, [{ e: "reshaped", to: wanted.layout, release, why }]);
+  return { done: true, sentence: `Changed the machine: ${release} ${why}.` };
 }
 
 /** The last good pair has been checked, and stands in the store. */

@@ -47,7 +47,7 @@ export interface KernelPair {
   readonly image?: KernelFacts;
   /** What the file `config-RELEASE` beside it says; undefined where there is none, or it cannot be read. */
   readonly config?: KernelConfig;
-  /** Why its configuration cannot be read although there is one: a whole phrase that names the file. Safe to show. */
+  /** Why its configuration cannot be read although it is there: a whole phrase that names the file. Safe to show. */
   readonly configProblem?: string;
 }
 

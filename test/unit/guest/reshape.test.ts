@@ -26,6 +26,7 @@ import { zImage, zstdInitrd } from "../kernel/images.ts";
 /** As libvirt 9.0 prints an armhf guest that is defined and off: devices on PCI, 9p. */
 const DEFINED = readFileSync(join(import.meta.dirname, "../libvirt/domain-armhf-defined.xml"), "utf8");
 const UUID = parseDomain(DEFINED).uuid;
+const OTHER = "11111111-1111-4111-8111-111111111111";
 const [ARMMP, LPAE] = ["6.12.107+deb13-armmp", "6.12.107+deb13-armmp-lpae"] as const;
 const WHY =
   "needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE, so it cannot reach PCI devices above 4 GiB";
@@ -127,6 +128,20 @@ describe("reshape", () => {
     install(ARMMP);
     expect(await run(status)).toBeUndefined();
     expect(calls).toEqual([]);
+  });
+
+  it.each([
+    ["has lost our metadata", (text: string) => text.replace(/<metadata>.*<\/metadata>/s, "")],
+    [
+      "carries the metadata of another guest",
+      (text: string) => text.replace(`uuid="${UUID}"`, `uuid="${OTHER}"`),
+    ],
+  ])("leaves a domain alone that %s", async (_what, change) => {
+    install(ARMMP);
+    xml = change(DEFINED);
+    expect(xml).not.toBe(DEFINED);
+    expect(await run()).toBeUndefined();
+    expect(calls).not.toContain("define");
   });
 
   it("goes back for the last good pair, when the new kernel is gone", async () => {
