@@ -16,11 +16,12 @@ import { UserError } from "../../../src/errors.ts";
 import type { Guest } from "../../../src/guest/inventory.ts";
 import { type Definitions, type Reshaped, reshape } from "../../../src/guest/reshape.ts";
 import { configName } from "../../../src/kernel/config.ts";
-import { type Layout, MMIO, PCI } from "../../../src/kernel/features.ts";
+import { type Layout, MMIO, PCI, PCI_LOW } from "../../../src/kernel/features.ts";
+import { judge } from "../../../src/kernel/verdict.ts";
 import { parseDomain } from "../../../src/libvirt/domain-parse.ts";
 import { setLayout } from "../../../src/libvirt/domain-update.ts";
 import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
-import { configText } from "../kernel/debian-configs.ts";
+import { configText, debianConfig } from "../kernel/debian-configs.ts";
 import { zImage, zstdInitrd } from "../kernel/images.ts";
 
 /** As libvirt 9.0 prints an armhf guest that is defined and off: devices on PCI, 9p. */
@@ -195,4 +196,26 @@ describe("reshape", () => {
     expect(await run()).toBeUndefined();
     expect(boot()).toBe(ARMMP);
   });
+});
+
+it("whatever a kernel's configuration says: a domain that was changed for it fits it", () => {
+  const virtiofs = DEFINED.replace(
+    /<filesystem type='mount' accessmode='mapped'>/,
+    "<filesystem type='mount' accessmode='passthrough'><driver type='virtiofs'/>",
+  );
+  const domains = [DEFINED, virtiofs].flatMap((one) => [PCI, PCI_LOW, MMIO].map((to) => setLayout(one, to)));
+  const buses = ["PCI", "PCI_HOST_GENERIC", "VIRTIO_PCI", "VIRTIO_MMIO", "ARM_LPAE"] as const;
+  let changed = 0;
+  for (let set = 0; set < 2 ** buses.length; set++) {
+    const missing = buses.filter((_, i) => (set & (1 << i)) !== 0).map((name) => [name, "n"]);
+    const pair = { release: LPAE, config: { ...debianConfig(LPAE), ...Object.fromEntries(missing) } };
+    for (const domain of domains) {
+      const verdict = judge(pair, parseDomain(domain));
+      if (verdict.kind !== "reshape") continue;
+      changed++;
+      expect(judge(pair, parseDomain(setLayout(domain, verdict.layout))).kind).toBe("fits");
+    }
+  }
+  // 56 without PCI and with virtio-mmio, 2 with LPAE and PCI alone, 2 without LPAE, and 4 that want PCI below 4 GiB.
+  expect(changed).toBe(64);
 });
