@@ -44,11 +44,13 @@ function add(parent: Program, command: Command): void {
 
 /** Prints an error as the person at the terminal should see it, and returns the exit code. */
 function report(error: unknown): number {
+  // Left alone, picocolors takes a CI for a terminal, and what reads our errors there would find colours in them.
+  const colors = pc.createColors(process.stderr.isTTY === true && pc.isColorSupported);
   const out = (line: string): void => {
     process.stderr.write(`${line}\n`);
   };
   if (error instanceof UserError) {
-    out(`${pc.red("Error:")} ${error.message} ${pc.dim(`[${error.code}]`)}`);
+    out(`${colors.red("Error:")} ${error.message} ${colors.dim(`[${error.code}]`)}`);
     if (error.detail !== undefined && error.detail !== "") {
       for (const line of error.detail.split("\n")) out(`  | ${line}`);
     }
@@ -56,7 +58,7 @@ function report(error: unknown): number {
     return error.exitCode;
   }
   out(
-    `${pc.red("This is an error in bootshare")} ${VERSION}, not yours. Please report it with the lines below.`,
+    `${colors.red("This is an error in bootshare")} ${VERSION}, not yours. Please report it with the lines below.`,
   );
   out(error instanceof Error ? (error.stack ?? error.message) : String(error));
   return EXIT.bug;

@@ -64,7 +64,7 @@ function act(phase: string, domain: DomainFacts, libvirtPid: string, reason: str
       log(phase, `${domain.uuid} is being restored: it keeps its kernel`);
       return 0;
     }
-    const prepared = prepareBoot(paths, domain.name, domain.arch);
+    const prepared = prepareBoot(paths, domain.name, domain);
     log(phase, `${domain.uuid} boots ${prepared.pair.release}: ${prepared.why}`);
     return 0;
   }

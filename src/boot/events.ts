@@ -7,6 +7,7 @@
  * both are passed over, never an error.
  */
 import { z } from "zod";
+import { CONFIG_OPTIONS } from "../kernel/config.ts";
 
 /** The version of the lines that this program writes. Lines of another version are passed over. */
 export const EVENTS_VERSION = 1;
@@ -23,6 +24,14 @@ export const pairSchema = z.object({
   /** File names in the share that it was copied from; printable text. */
   kernel: z.string(),
   initrd: z.string(),
+  /**
+   * The configuration that lay beside it, so that a pair which has left the share can still be asked whether it fits the
+   * domain. What a version with other options wrote counts as not known, and never costs the event.
+   */
+  config: z
+    .record(z.enum(CONFIG_OPTIONS), z.enum(["y", "m", "n"]))
+    .optional()
+    .catch(undefined),
 });
 export type Pair = z.infer<typeof pairSchema>;
 
@@ -73,6 +82,15 @@ export const eventSchema = z.discriminatedUnion("e", [
     skipped: z.array(z.object({ release: z.string(), reason: z.string() })),
     /** The host's boot id: another one later means that the host was rebooted. */
     hostBoot: z.string(),
+  }),
+  /** The domain was put into another layout while it was off, for this release. */
+  z.object({
+    ...base,
+    e: z.literal("reshaped"),
+    to: z.object({ bus: z.enum(["pci", "mmio", "ccw"]), highmem: z.boolean() }),
+    release: z.string(),
+    /** A phrase that follows the release. */
+    why: z.string(),
   }),
   /** The hook found nothing that boots and refused the start. */
   z.object({ ...base, e: z.literal("refused"), reason: z.string() }),

@@ -1,14 +1,15 @@
 /**
- * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's
- * run/ and pairs/. Never calls libvirt and never waits.
+ * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/,
+ * and the only one that takes anything out of pairs/. Never calls libvirt and never waits.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import type { DebianArch } from "../kernel/arch.ts";
 import { type Catalogue, catalogue } from "../kernel/catalogue.ts";
+import type { DomainMachine } from "../kernel/features.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
+import { printable } from "../text.ts";
 import type { Pair, Source } from "./events.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { readPolicy } from "./policy.ts";
@@ -23,10 +24,14 @@ export interface Prepared {
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
 }
 
-/** What is in a guest's share and in which order it would be tried: what `kernels` shows and what prepare acts on. */
+/**
+ * What is in a guest's share and in which order it would be tried: what `kernels` shows, and what prepare and reshape act on.
+ *
+ * @param machine of the domain, as the start will find it
+ */
 export function survey(
   paths: GuestPaths,
-  arch: DebianArch,
+  machine: DomainMachine,
 ): { catalogue: Catalogue | undefined; selection: Selection } {
   const state = readState(paths);
   const { pin } = readPolicy(paths);
@@ -35,7 +40,7 @@ export function survey(
   try {
     found = catalogue(
       asOwner(paths.share, () => readBootFolder(paths.share)),
-      arch,
+      machine.arch,
     );
   } catch (error) {
     // An unreadable share must not keep the guest from its last good kernel.
@@ -46,6 +51,7 @@ export function survey(
     pin,
     good: state.good,
     provided: state.provided,
+    machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
   return { catalogue: found, selection };
@@ -59,15 +65,15 @@ export function survey(
 export function prepareBoot(
   paths: GuestPaths,
   name: string,
-  arch: DebianArch,
+  machine: DomainMachine,
   now: Date = new Date(),
 ): Prepared {
   cutLog(paths, now);
-  const { selection } = survey(paths, arch);
+  const { selection } = survey(paths, machine);
   const skipped = [...selection.skipped];
   for (const candidate of selection.candidates) {
     try {
-      const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, arch) : candidate.pair;
+      const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
       stagePair(paths, pair);
       return record(candidate, pair);
     } catch (error) {
@@ -79,7 +85,7 @@ export function prepareBoot(
   appendEvents(paths, [{ e: "refused", reason: sentence }], now);
   throw new UserError("NOTHING_BOOTABLE", sentence, {
     exitCode: EXIT.conflict,
-    hint: `Look at it with 'bootshare kernels ${name}'; put a kernel and its initrd into ${paths.share}.`,
+    hint: hintFor(name, paths, selection),
   });
 
   function record(candidate: Candidate, pair: Pair): Prepared {
@@ -93,6 +99,13 @@ export function prepareBoot(
     );
     return prepared;
   }
+}
+
+function hintFor(name: string, paths: GuestPaths, { reshape }: Selection): string {
+  const look = `Look at it with 'bootshare kernels ${name}'`;
+  return reshape === undefined
+    ? `${look}; put a kernel and its initrd into ${paths.share}.`
+    : `'bootshare start ${name}' changes the machine for ${printable(reshape.candidate.release)}. ${look}.`;
 }
 
 /** The boot id of this host: another one means that the host was rebooted. */

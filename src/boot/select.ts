@@ -1,5 +1,9 @@
 /** Which kernel a guest boots next: a pure decision over what is in its share and what is known of its boots. */
+import type { DebianArch } from "../kernel/arch.ts";
 import type { Catalogue, KernelPair } from "../kernel/catalogue.ts";
+import type { KernelConfig } from "../kernel/config.ts";
+import type { DomainMachine, Layout, PairFacts } from "../kernel/features.ts";
+import { judge, type Verdict } from "../kernel/verdict.ts";
 import type { Pair, Source } from "./events.ts";
 
 /** A pair in the share that may be staged. */
@@ -9,7 +13,12 @@ export interface ShareCandidate {
   /** File names in the share. */
   readonly kernel: string;
   readonly initrd: string;
+  /** What the kernel's header says it is for. */
+  readonly arches: readonly DebianArch[] | undefined;
+  readonly config: KernelConfig | undefined;
   readonly why: string;
+  /** Sentences on what is not known of it, or will not work although it boots. Safe to show. */
+  readonly notes: readonly string[];
 }
 
 /** The last good pair, or the one that the guest was made with, from the host's own store. */
@@ -18,15 +27,35 @@ export interface StoredCandidate {
   readonly release: string;
   readonly pair: Pair;
   readonly why: string;
+  readonly notes: readonly string[];
 }
 
 export type Candidate = ShareCandidate | StoredCandidate;
 
+/** What was not considered, and why. */
+interface Skipped {
+  readonly release: string;
+  readonly reason: string;
+}
+
+/** The best candidate where it is one that the domain must be changed for. */
+export interface WantedReshape {
+  readonly candidate: Candidate;
+  readonly layout: Layout;
+  /** A phrase that follows the release: "needs devices on …". Safe to show. */
+  readonly reason: string;
+}
+
 export interface Selection {
-  /** Best first; a later one is for when an earlier one turns out to be unfit while it is copied. */
+  /**
+   * What fits the domain as it is defined, best first; a later one is for when an earlier one turns out to be unfit while
+   * it is copied.
+   */
   readonly candidates: readonly Candidate[];
   /** What was not considered, and why; `(links)` and `(share)` stand for what has no release. Printable. */
-  readonly skipped: readonly { readonly release: string; readonly reason: string }[];
+  readonly skipped: readonly Skipped[];
+  /** Something better than all candidates, for which the domain must be put into another layout first. */
+  readonly reshape: WantedReshape | undefined;
 }
 
 export interface SelectionInput {
@@ -38,17 +67,20 @@ export interface SelectionInput {
   readonly good: Pair | undefined;
   /** What the host put together for the first boot. */
   readonly provided?: Pair | undefined;
+  /** The domain that they must fit; undefined where there is none, as for `inspect`. */
+  readonly machine: DomainMachine | undefined;
 }
 
 /**
- * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair,
- * or what the guest was made with while there is none.
- * Only complete pairs are candidates: a kernel whose initrd is still being written is passed over with that reason.
+ * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair, or what
+ * the guest was made with while there is none.
+ * Only complete pairs are candidates: a kernel whose initrd is still being written is passed over with that reason. So is
+ * one that does not fit the domain as it is defined; where the best would fit another layout, that is said apart.
  */
 export function select(input: SelectionInput): Selection {
   const candidates: Candidate[] = [];
-  const skipped: { release: string; reason: string }[] = [];
-  const { catalogue, pin, good, provided } = input;
+  const skipped: Skipped[] = [];
+  const { catalogue, pin, good, provided, machine } = input;
   const add = (candidate: Candidate): void => {
     const same = candidates.some(
       (c) =>
@@ -64,7 +96,9 @@ export function select(input: SelectionInput): Selection {
     skipped.push({ release: "(share)", reason: input.shareProblem ?? "the share could not be read" });
   } else {
     for (const pair of catalogue.kernels) {
+      const verdict = verdictOf(pair);
       if (!pair.complete) skipped.push({ release: pair.release, reason: pair.reasons.join("; ") });
+      else if (verdict.kind !== "fits") skipped.push({ release: pair.release, reason: verdict.reason });
     }
     if (pin !== undefined) {
       const pinned = catalogue.kernels.find((pair) => pair.release === pin);
@@ -77,13 +111,18 @@ export function select(input: SelectionInput): Selection {
         skipped.push({ release: "(links)", reason: catalogue.linked.problem });
       else addLinked(catalogue.linked);
     }
-    const highest = catalogue.kernels.find((pair) => pair.complete);
-    if (highest !== undefined)
-      addPair(highest, "highest", "it has the highest version of the complete pairs");
+    const complete = catalogue.kernels.filter((pair) => pair.complete);
+    // The highest may want another layout than the domain has; until it gets that, the highest that fits boots.
+    for (const kinds of [["fits", "reshape"], ["fits"]]) {
+      const highest = complete.find((pair) => kinds.includes(verdictOf(pair).kind));
+      const which = highest === complete[0] ? "" : " that fit the machine";
+      if (highest !== undefined)
+        addPair(highest, "highest", `it has the highest version of the complete pairs${which}`);
+    }
   }
   if (good !== undefined) {
     const why = "it is the last pair that was good";
-    const candidate: StoredCandidate = { source: "good", release: good.release, pair: good, why };
+    const candidate: StoredCandidate = { source: "good", release: good.release, pair: good, why, notes: [] };
     // A pinned release that has left the share still boots from the store, before anything that is not pinned.
     const pinnedAway = pin === good.release && candidates[0]?.source !== "pin";
     if (pinnedAway)
@@ -94,13 +133,19 @@ export function select(input: SelectionInput): Selection {
     else candidates.push(candidate);
   } else if (provided !== undefined) {
     const why = "the guest has not made an initrd of its own yet";
-    candidates.push({ source: "provided", release: provided.release, pair: provided, why });
+    candidates.push({ source: "provided", release: provided.release, pair: provided, why, notes: [] });
   }
-  return { candidates, skipped };
+  return fitting(candidates, skipped, machine);
+
+  function verdictOf(pair: KernelPair): Verdict {
+    return judge({ release: pair.release, arches: pair.image?.arches, config: pair.config }, machine);
+  }
 
   function addPair(pair: KernelPair, source: ShareCandidate["source"], why: string): void {
     if (pair.initrd === undefined) return;
-    add({ source, release: pair.release, kernel: pair.kernel, initrd: pair.initrd, why });
+    const { release, kernel, initrd, config, configProblem } = pair;
+    const notes = configProblem === undefined ? [] : [`${configProblem}.`];
+    add({ source, release, kernel, initrd, arches: pair.image?.arches, config, why, notes });
   }
 
   function addLinked(linked: KernelPair): void {
@@ -110,6 +155,38 @@ export function select(input: SelectionInput): Selection {
       skipped.push({ release: linked.release, reason: linked.reasons.join("; ") });
     }
   }
+}
+
+/** Sorts the ordered candidates by whether they fit. */
+function fitting(
+  ordered: readonly Candidate[],
+  skipped: readonly Skipped[],
+  machine: DomainMachine | undefined,
+): Selection {
+  const candidates: Candidate[] = [];
+  const unfit: Skipped[] = [];
+  let reshape: WantedReshape | undefined;
+  for (const candidate of ordered) {
+    const verdict = judge(factsOf(candidate), machine);
+    if (verdict.kind === "fits") {
+      candidates.push({ ...candidate, notes: [...candidate.notes, ...verdict.notes] });
+      continue;
+    }
+    const { release } = candidate;
+    const { reason } = verdict;
+    const said = [...skipped, ...unfit].some((one) => one.release === release && one.reason === reason);
+    if (!said) unfit.push({ release, reason });
+    if (verdict.kind === "reshape" && candidates.length === 0 && reshape === undefined) {
+      reshape = { candidate, layout: verdict.layout, reason };
+    }
+  }
+  return { candidates, skipped: [...skipped, ...unfit], reshape };
+}
+
+function factsOf(candidate: Candidate): PairFacts {
+  const { release } = candidate;
+  if (!isOfShare(candidate)) return { release, config: candidate.pair.config };
+  return { release, arches: candidate.arches, config: candidate.config };
 }
 
 /** Whether a candidate is still to be copied from the share. */

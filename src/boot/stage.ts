@@ -19,6 +19,7 @@ import {
 import { basename, join } from "node:path";
 import { errnoOf, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
+import type { KernelConfig } from "../kernel/config.ts";
 import { readKernelImage } from "../kernel/image.ts";
 import { readInitrdHead } from "../kernel/initrd.ts";
 import { INITRD_MAX_BYTES, KERNEL_HEAD_BYTES, KERNEL_MAX_BYTES } from "../kernel/limits.ts";
@@ -50,6 +51,7 @@ export function storeCandidate(paths: GuestPaths, candidate: ShareCandidate, arc
  * Puts a kernel and an initrd of the host's into the pair store, with the same checks.
  *
  * @param files absolute paths
+ * @param config of the kernel, where it is known
  * @throws as {@link storeCandidate}
  */
 export function storeProvided(
@@ -57,15 +59,16 @@ export function storeProvided(
   release: string,
   files: { readonly kernel: string; readonly initrd: string },
   arch: DebianArch,
+  config?: KernelConfig,
 ): Pair {
-  const names = { release, kernel: basename(files.kernel), initrd: basename(files.initrd) };
+  const names = { release, kernel: basename(files.kernel), initrd: basename(files.initrd), config };
   const fileOf = (name: string): string => (name === names.kernel ? files.kernel : files.initrd);
   return store(paths, names, arch, (name, to, cap) => copyFile(fileOf(name), to, cap));
 }
 
 function store(
   paths: GuestPaths,
-  candidate: Pick<ShareCandidate, "release" | "kernel" | "initrd">,
+  candidate: Pick<ShareCandidate, "release" | "kernel" | "initrd" | "config">,
   arch: DebianArch,
   copy: (name: string, to: string, capBytes: number) => Copied,
 ): Pair {
@@ -89,6 +92,7 @@ function store(
       release: printable(candidate.release, 64),
       kernel: printable(candidate.kernel),
       initrd: printable(candidate.initrd),
+      ...(candidate.config === undefined ? {} : { config: { ...candidate.config } }),
     };
   } finally {
     rmSync(work, { recursive: true, force: true });

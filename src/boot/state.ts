@@ -1,5 +1,15 @@
 /** What the events of a guest come to: a pure fold, the same for the hook, the commands and the reconciler. */
+import type { Layout } from "../kernel/features.ts";
 import type { BootEvent, EndReason, Pair, Source } from "./events.ts";
+
+/** A change of the domain's layout, for a kernel. */
+export interface Reshape {
+  /** ISO 8601. */
+  readonly t: string;
+  readonly to: Layout;
+  readonly release: string;
+  readonly why: string;
+}
 
 /** One boot attempt, from the hook's choice to its end. Times are ISO 8601. */
 export interface Attempt {
@@ -13,6 +23,8 @@ export interface Attempt {
   readonly why: string;
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
   readonly hostBoot: string;
+  /** What was done to the domain since the attempt before this one. */
+  readonly reshaped?: Reshape;
   /** QEMU ran. */
   readonly started?: string;
   /** libvirt let go of the domain, and has not taken it up again (restore). */
@@ -62,6 +74,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   let failed: BootState["failed"];
   let uncleanStarts: string[] = [];
   let releaseReason: string | undefined;
+  let reshaped: Reshape | undefined;
 
   const amend = (id: string | undefined, change: (attempt: Attempt) => Attempt): void => {
     const index = id === undefined ? attempts.length - 1 : attempts.findIndex((a) => a.id === id);
@@ -106,8 +119,10 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           why: event.why,
           skipped: event.skipped,
           hostBoot: event.hostBoot,
+          ...(reshaped === undefined ? {} : { reshaped }),
         });
         pending = undefined;
+        reshaped = undefined;
         break;
       case "started":
         amend(undefined, (a) => (a.started === undefined ? { ...a, started: event.t } : a));
@@ -143,6 +158,9 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "gave-up":
         failed = { since: event.t, why: event.why };
         pending = undefined;
+        break;
+      case "reshaped":
+        reshaped = { t: event.t, to: event.to, release: event.release, why: event.why };
         break;
       case "refused":
         break;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Attempt } from "../boot/state.ts";
 import { findGuest, look } from "../guest/inventory.ts";
+import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { assessmentOf } from "./list.ts";
@@ -50,6 +51,7 @@ export const history = defineCommand({
         );
         printLines([
           lines[i + 1] ?? "",
+          ...reshapeLines(attempt),
           `    asked for by ${attempt.askedBy}; chosen: ${printable(attempt.why, 300)}`,
           ...skipped,
         ]);
@@ -68,6 +70,12 @@ function outcome({ good, ended, how, prepared }: Attempt): string {
   return `${how ?? "?"} after ${duration(good ?? prepared, ended)}`;
 }
 
+function reshapeLines({ reshaped }: Attempt): string[] {
+  if (reshaped === undefined) return [];
+  const { release, why } = reshaped;
+  return [`    changed the machine first: ${printable(release)} ${printable(why, 500)}`];
+}
+
 function attemptDocument(attempt: Attempt) {
   return {
     id: attempt.id,
@@ -84,6 +92,15 @@ function attemptDocument(attempt: Attempt) {
     pair: attempt.pair.id,
     source: attempt.source,
     why: printable(attempt.why, 300),
+    reshaped:
+      attempt.reshaped === undefined
+        ? null
+        : {
+            at: attempt.reshaped.t,
+            layout: describeLayout(attempt.reshaped.to),
+            release: printable(attempt.reshaped.release),
+            why: printable(attempt.reshaped.why, 500),
+          },
     reported: attempt.reported === undefined ? null : printable(attempt.reported),
     skipped: attempt.skipped.map(({ release, reason }) => ({
       release: printable(release),

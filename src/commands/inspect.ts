@@ -32,7 +32,7 @@ export const inspect = defineCommand({
       });
     }
     const found = catalogue(readBootFolder(dir), arch);
-    const selection = select({ catalogue: found, pin: undefined, good: undefined });
+    const selection = select({ catalogue: found, pin: undefined, good: undefined, machine: undefined });
     const document = {
       folder: dir,
       arch,

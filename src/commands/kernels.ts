@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { survey } from "../boot/prepare.ts";
-import type { Selection } from "../boot/select.ts";
+import type { Candidate, Selection } from "../boot/select.ts";
 import { definitionOf, findGuest, look } from "../guest/inventory.ts";
 import type { Catalogue } from "../kernel/catalogue.ts";
+import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { bytes, printJson, printLines, table } from "./output.ts";
@@ -15,17 +16,18 @@ export const kernels = defineCommand({
   schema: z.object({ json: z.boolean().default(false) }),
   action: async ([name = ""], { json }) => {
     const view = look(await findGuest(name));
-    const { arch } = await definitionOf(view);
-    const { catalogue, selection } = survey(view.paths, arch);
+    const definition = await definitionOf(view);
+    const { catalogue, selection } = survey(view.paths, definition);
     const { current, good } = view.state;
     const running = view.status.state === "shut off" || current === undefined ? null : current.pair.release;
     const document = {
       name: view.name,
       uuid: view.uuid,
-      arch,
+      arch: definition.arch,
       running: running === null ? null : printable(running),
       lastGood: good === undefined ? null : printable(good.release),
       next: nextOf(selection),
+      reshape: reshapeOf(selection),
       kernels: kernelRows(catalogue),
       links: linkRows(catalogue),
       skipped: selection.skipped.map(({ release, reason }) => ({
@@ -36,10 +38,17 @@ export const kernels = defineCommand({
     if (json) printJson(document);
     else {
       printLines(catalogueLines(document.kernels, document.links, (release) => marks(release, document)));
-      const { next } = document;
+      const { next, reshape } = document;
       printLines([
         "",
-        next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`,
+        ...(reshape === null
+          ? [next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`]
+          : [
+              `Boots next: ${reshape.release}: ${reshape.why}`,
+              `  ${reshapeSentence(reshape)}`,
+              `  ${untilThen(next)}`,
+            ]),
+        ...(next?.notes ?? []).map((text) => `  ${text}`),
       ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }
@@ -51,23 +60,66 @@ interface Next {
   readonly release: string;
   readonly source: string;
   readonly why: string;
+  /** Sentences on what is not known of it, or will not work although it boots. */
+  readonly notes: readonly string[];
 }
 
 /** The first candidate, made printable. */
 export function nextOf(selection: Selection): Next | null {
   const [first] = selection.candidates;
-  if (first === undefined) return null;
-  return { release: printable(first.release), source: first.source, why: printable(first.why, 300) };
+  return first === undefined ? null : candidateDocument(first);
+}
+
+function candidateDocument({ release, source, why, notes }: Candidate): Next {
+  return {
+    release: printable(release),
+    source,
+    why: printable(why, 300),
+    notes: notes.map((text) => printable(text, 500)),
+  };
+}
+
+/** The kernel that the domain must be changed for, before it boots. */
+export interface ReshapeDocument extends Next {
+  /** Where the devices will be, in words. */
+  readonly layout: string;
+  readonly reason: string;
+}
+
+export function reshapeOf({ reshape }: Selection): ReshapeDocument | null {
+  if (reshape === undefined) return null;
+  return {
+    ...candidateDocument(reshape.candidate),
+    layout: describeLayout(reshape.layout),
+    reason: printable(reshape.reason, 500),
+  };
+}
+
+/** Why the domain is changed, and who does it. */
+export function reshapeSentence({ release, reason }: ReshapeDocument): string {
+  return `${release} ${reason}. The domain is changed when bootshare or its service next starts it.`;
+}
+
+/** What a start by others (virsh, autostart) comes to before that. */
+export function untilThen(next: Next | null): string {
+  return next === null
+    ? "Until then nothing boots: 'virsh start' is refused."
+    : `Until then ${next.release} boots: ${next.why}.`;
 }
 
 function marks(
   release: string,
-  document: { running: string | null; lastGood: string | null; next: Next | null },
+  document: {
+    running: string | null;
+    lastGood: string | null;
+    next: Next | null;
+    reshape: ReshapeDocument | null;
+  },
 ): string {
   const words = [];
   if (document.running === release) words.push("running");
   if (document.lastGood === release) words.push("last good");
-  if (document.next?.release === release) words.push("next");
+  if ((document.reshape ?? document.next)?.release === release) words.push("next");
   return words.join(", ");
 }
 

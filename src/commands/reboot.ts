@@ -3,7 +3,7 @@ import { findGuest } from "../guest/inventory.ts";
 import { rebootGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
-import { FORCE_OPTION, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import { FORCE_OPTION, note, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
 
 export const reboot = defineCommand({
   name: "reboot",
@@ -24,7 +24,7 @@ export const reboot = defineCommand({
   action: async ([name = ""], { force, wait, timeout }) => {
     const guest = await findGuest(name);
     await noteService();
-    await rebootGuest(guest, { force, timeoutMs: timeout * 1000 });
+    await rebootGuest(guest, { force, timeoutMs: timeout * 1000 }, note);
     if (wait) {
       const view = await waitForGood(guest, timeout * 1000);
       printLines([`${guest.name} is up with ${view.state.current?.reported ?? "?"}.`]);

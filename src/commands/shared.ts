@@ -14,6 +14,11 @@ export function timeoutSchema(seconds: number) {
   return z.coerce.number({ error: "a number of seconds" }).positive().default(seconds);
 }
 
+/** Says something that a person should know, beside what the command is asked for. */
+export function note(sentence: string): void {
+  process.stderr.write(`Note: ${sentence}\n`);
+}
+
 /** The path of the running program, for the service that is started from it. */
 export function thisProgram(): string {
   return process.argv[1] ?? "";
@@ -38,5 +43,5 @@ export async function serviceForStart(): Promise<string | undefined> {
 /** The same for commands that have no steps to show: says only what a person should know. */
 export async function noteService(): Promise<void> {
   const said = await serviceForStart();
-  if (said?.startsWith("none") === true) process.stderr.write(`Note: the bootshare service: ${said}\n`);
+  if (said?.startsWith("none") === true) note(`the bootshare service: ${said}`);
 }

@@ -3,20 +3,20 @@ import { findGuest } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
-import { noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import { note, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
 
 export const start = defineCommand({
   name: "start",
   summary: "start a guest",
   about:
-    "Starts a guest. The hook chooses its kernel, as it does for 'virsh start'. Clears the state 'failed'.",
+    "Starts a guest. The hook chooses its kernel, as it does for 'virsh start'; where the kernel needs another layout of the machine, the domain is changed first. Clears the state 'failed'.",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [WAIT_OPTION, timeoutOption(600, "with --wait: give up")],
   schema: z.object({ wait: z.boolean().default(false), timeout: timeoutSchema(600) }),
   action: async ([name = ""], options) => {
     const guest = await findGuest(name);
     await noteService();
-    await startGuest(guest);
+    await startGuest(guest, note);
     if (options.wait) {
       const view = await waitForGood(guest, options.timeout * 1000);
       printLines([`${guest.name} is up with ${view.state.current?.reported ?? "?"}.`]);

@@ -4,7 +4,7 @@ import { definitionOf, findGuest, look } from "../guest/inventory.ts";
 import { serviceState } from "../serve/ensure.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
-import { nextOf } from "./kernels.ts";
+import { nextOf, reshapeOf, reshapeSentence, untilThen } from "./kernels.ts";
 import { summaryOf } from "./list.ts";
 import { duration, localTime, printJson, printLines, table } from "./output.ts";
 
@@ -17,8 +17,9 @@ export const status = defineCommand({
   action: async ([name = ""], { json }) => {
     const view = look(await findGuest(name));
     const definition = await definitionOf(view);
-    const { selection } = survey(view.paths, definition.arch);
+    const { selection } = survey(view.paths, definition);
     const next = nextOf(selection);
+    const reshape = reshapeOf(selection);
     const { state: service } = serviceState();
     const { current, failed, good } = view.state;
     const document = {
@@ -46,6 +47,7 @@ export const status = defineCommand({
             },
       lastGood: good === undefined ? null : printable(good.release),
       next,
+      reshape,
       failed: failed === undefined ? null : { since: failed.since, why: printable(failed.why, 2000) },
     };
     if (json) {
@@ -66,10 +68,13 @@ export const status = defineCommand({
       rows.push(["Boot", bootLine(document.boot, current, now)]);
     }
     rows.push(["Last good", document.lastGood ?? "none yet"]);
+    const best = reshape ?? next;
     rows.push([
       "Boots next",
-      next === null ? "nothing can be booted: see 'bootshare kernels'" : `${next.release}: ${next.why}`,
+      best === null ? "nothing can be booted: see 'bootshare kernels'" : `${best.release}: ${best.why}`,
     ]);
+    if (reshape !== null) rows.push(["Machine", reshapeSentence(reshape)], ["", untilThen(next)]);
+    for (const text of best?.notes ?? []) rows.push(["Note", text]);
     if (failed !== undefined)
       rows.push(["FAILED", `since ${localTime(failed.since)}: ${printable(failed.why, 2000)}`]);
     if (service === "stopped") {

@@ -24,7 +24,7 @@ import { appendEvents } from "../boot/log.ts";
 import { prunePairs, storeProvided } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, isDebianArch } from "../kernel/arch.ts";
-import { configName, parseKernelConfig } from "../kernel/config.ts";
+import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
 import { checkMachineSize, domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
@@ -335,7 +335,8 @@ export class Creation {
     if (made.firstInitrd !== undefined) {
       const kernel = join(made.bootDir, imageIn(names.map(({ name }) => name)));
       const files = { kernel, initrd: made.firstInitrd };
-      const pair = storeProvided(paths, made.kernelRelease, files, shape.kernelArch);
+      const config = await configOf(made);
+      const pair = storeProvided(paths, made.kernelRelease, files, shape.kernelArch, config);
       appendEvents(paths, [{ e: "provided", pair }]);
     }
     await rename(made.diskPath, paths.disk);
@@ -430,9 +431,7 @@ function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): stri
 /** The machine that the installed kernel needs. @throws {UserError} `KERNEL_FITS_NO_MACHINE` */
 async function shapeFor(plan: CreatePlan, made: Provisioned): Promise<MachineShape> {
   const { arch, kernelArch, accel } = plan.shape;
-  const file = join(made.bootDir, configName(made.kernelRelease));
-  const parsed = existsSync(file) ? parseKernelConfig(await readFile(file)) : undefined;
-  const choice = busFor(kernelArch, parsed?.ok === true ? parsed.config : undefined);
+  const choice = busFor(kernelArch, await configOf(made));
   if (!choice.ok) {
     throw new UserError(
       "KERNEL_FITS_NO_MACHINE",
@@ -441,6 +440,13 @@ async function shapeFor(plan: CreatePlan, made: Provisioned): Promise<MachineSha
     );
   }
   return machineShape(arch, accel, { kernelArch, gic: plan.gic, layout: choice.layouts[0] });
+}
+
+/** The configuration of the installed kernel; undefined where its package has none that can be read. */
+async function configOf({ bootDir, kernelRelease }: Provisioned): Promise<KernelConfig | undefined> {
+  const file = join(bootDir, configName(kernelRelease));
+  const parsed = existsSync(file) ? parseKernelConfig(await readFile(file)) : undefined;
+  return parsed?.ok === true ? parsed.config : undefined;
 }
 
 function imageIn(names: readonly string[]): string {

@@ -5,16 +5,21 @@ import { EXIT, UserError } from "../errors.ts";
 import { destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
+import { reshape } from "./reshape.ts";
 
 /** How long a command waits for another one that changes the same guest, in milliseconds. */
 const LOCK_WAIT_MS = 30_000;
 
+/** Says a sentence to whoever asked. */
+export type Tell = (sentence: string) => void;
+
 /**
- * Starts a guest that is off. The hook chooses the kernel.
+ * Starts a guest that is off. The hook chooses the kernel, for which the domain is changed where it must be.
  *
+ * @param tell what was done to the domain, or could not be
  * @throws {UserError} `GUEST_RUNNING`, `HOOK_REFUSED_START`, `HOOK_NOT_CALLED`, …
  */
-export async function startGuest(guest: Guest): Promise<void> {
+export async function startGuest(guest: Guest, tell: Tell = () => {}): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
     const view = look(await findGuest(guest.uuid));
     if (view.status.state !== "shut off") {
@@ -22,12 +27,14 @@ export async function startGuest(guest: Guest): Promise<void> {
         exitCode: EXIT.conflict,
       });
     }
-    await startOff(view);
+    await startOff(view, tell);
   });
 }
 
 /** Starts a guest that is known to be off; the caller holds its lock. */
-async function startOff(view: GuestView): Promise<void> {
+async function startOff(view: GuestView, tell: Tell): Promise<void> {
+  const change = await reshape(view);
+  if (change !== undefined) tell(change.sentence);
   const before = lastHookCall(view);
   appendEvents(view.paths, [{ e: "asked", what: "start", by: "person" }]);
   let failure: unknown;
@@ -84,8 +91,10 @@ export async function stopGuest(guest: Guest, options: StopOptions): Promise<voi
 /**
  * Reboots a guest into the kernel that the hook chooses: shut down, and started again. Should bootshare be killed in
  * between, the reconciler starts it. A guest that is off is started.
+ *
+ * @param tell as for {@link startGuest}
  */
-export async function rebootGuest(guest: Guest, options: StopOptions): Promise<void> {
+export async function rebootGuest(guest: Guest, options: StopOptions, tell: Tell = () => {}): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
     const { status } = await findGuest(guest.uuid);
     if (status.state !== "shut off") {
@@ -93,7 +102,7 @@ export async function rebootGuest(guest: Guest, options: StopOptions): Promise<v
       if (options.force) await destroyDomain(guest.uuid);
       else await shutDown(guest, options.timeoutMs);
     }
-    await startOff(look(await findGuest(guest.uuid)));
+    await startOff(look(await findGuest(guest.uuid)), tell);
   });
 }
 

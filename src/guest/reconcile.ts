@@ -6,11 +6,14 @@ import { startDomain } from "../libvirt/virsh.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
+import { reshape } from "./reshape.ts";
 
 export interface Reconciled {
   readonly guest: Guest;
   /** What was done or tried; undefined when not even that could be found out. */
   readonly action: Action | undefined;
+  /** What was done to its domain before the start, or could not be: a sentence, printable. */
+  readonly reshaped?: string;
   /** Why it could not be done; it is tried again at the next look. */
   readonly problem?: string;
 }
@@ -30,18 +33,20 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
     case "start":
       break;
   }
+  const change = await reshape(guest);
+  const reshaped = change === undefined ? {} : { reshaped: change.sentence };
   appendEvents(guest.paths, [
     { e: "asked", what: "start", by: "reconciler", why: action.why, unclean: action.unclean },
   ]);
   try {
     await startDomain(guest.uuid);
-    return { guest, action };
+    return { guest, action, ...reshaped };
   } catch (error) {
     if (error instanceof UserError && error.code === "HOOK_REFUSED_START") {
       // Nothing changes by trying again: only a person, or the guest's owner, can put a kernel there.
       appendEvents(guest.paths, [{ e: "gave-up", why: error.message }]);
     }
-    return { guest, action, problem: messageOf(error) };
+    return { guest, action, ...reshaped, problem: messageOf(error) };
   }
 }
 

@@ -1,6 +1,7 @@
 /** The catalogue of a /boot: which kernels are there, which of them are whole, and which one the links name. */
 import { printable } from "../text.ts";
 import { type DebianArch, imageStems } from "./arch.ts";
+import { CONFIG_MAX_BYTES, configName, type KernelConfig, parseKernelConfig } from "./config.ts";
 import { type KernelFacts, readKernelImage } from "./image.ts";
 import { readInitrdHead } from "./initrd.ts";
 import { INITRD_MAX_BYTES, KERNEL_MAX_BYTES } from "./limits.ts";
@@ -18,7 +19,7 @@ export interface BootEntry {
   readonly mtimeMs: number;
   /** A link's text, unchecked: of a real link, or of the plain file that stands for one in 9p's mapped mode. */
   readonly target?: string;
-  /** First bytes of a kernel image or an initrd. */
+  /** First bytes of a kernel image or an initrd; a kernel's configuration as a whole. */
   readonly head?: Buffer;
   /** What was wrong: a phrase that follows the name, safe to show ("is a FIFO"). Such an entry is never booted. */
   readonly problem?: string;
@@ -44,6 +45,10 @@ export interface KernelPair {
   readonly reasons: readonly string[];
   /** What the kernel's header says, when it is a kernel (of whatever architecture). */
   readonly image?: KernelFacts;
+  /** What the file `config-RELEASE` beside it says; undefined where there is none, or it cannot be read. */
+  readonly config?: KernelConfig;
+  /** Why its configuration cannot be read although it is there: a whole phrase that names the file. Safe to show. */
+  readonly configProblem?: string;
 }
 
 /** One of Debian's default links. */
@@ -144,7 +149,19 @@ function judge(folder: Folder, names: PairNames, arch: DebianArch): KernelPair {
       beingWritten(folder, names.initrd) !== undefined || beingWritten(folder, names.kernel) !== undefined,
     reasons,
     ...(image?.ok === true ? { image } : {}),
+    ...configFacts(folder, names.release),
   };
+}
+
+/** A kernel that somebody built need not have a configuration beside it: that alone never keeps it from booting. */
+function configFacts(folder: Folder, release: string): Pick<KernelPair, "config" | "configProblem"> {
+  const name = configName(release);
+  const entry = folder.get(name);
+  if (entry === undefined) return {};
+  const problem = fileReason(entry, name, CONFIG_MAX_BYTES);
+  if (problem !== undefined) return { configProblem: problem };
+  const found = parseKernelConfig(entry.head ?? Buffer.alloc(0));
+  return found.ok ? { config: found.config } : { configProblem: `${printable(name)} ${found.reason}` };
 }
 
 function sizeOf(entry: BootEntry | undefined): number {

@@ -54,9 +54,16 @@ export type ConfigResult =
 /** Largest file that is read, in bytes (4 MiB). Debian's largest, arm64's, has 0.34 MB. */
 export const CONFIG_MAX_BYTES = 4 * 1024 * 1024;
 
+const CONFIG_STEM = "config-";
+
 /** The file name of the configuration of a release, in /boot. */
 export function configName(release: string): string {
-  return `config-${release}`;
+  return `${CONFIG_STEM}${release}`;
+}
+
+/** Whether a file name is that of a configuration. */
+export function isConfigName(name: string): boolean {
+  return name.startsWith(CONFIG_STEM);
 }
 
 const KNOWN: ReadonlySet<string> = new Set(CONFIG_OPTIONS);

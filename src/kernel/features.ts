@@ -17,11 +17,14 @@ export type Bus = "pci" | "mmio" | "ccw";
 export interface Layout {
   readonly bus: Bus;
   /**
-   * false: QEMU keeps everything of the machine below 4 GiB (`-machine highmem=off`), which leaves room for 3 GiB of
-   * memory. Only 32-bit ARM has it.
+   * false: QEMU keeps everything of the machine below 4 GiB (`-machine highmem=off`), which leaves room for
+   * {@link LOW_MEMORY_MIB}. Only 32-bit ARM has it.
    */
   readonly highmem: boolean;
 }
+
+/** The most memory with `highmem` off, in MiB: it begins at 1 GiB and ends at 4 GiB. */
+export const LOW_MEMORY_MIB = 3 * 1024;
 
 export const PCI: Layout = { bus: "pci", highmem: true };
 /** PCI with everything below 4 GiB. */
@@ -117,6 +120,8 @@ export interface DomainMachine {
   readonly transport: "9p" | "virtiofs" | undefined;
   /** Undefined where the root disk is not on virtio. */
   readonly diskBus: string | undefined;
+  /** Undefined where it does not matter. */
+  readonly memoryMiB?: number | undefined;
 }
 
 /** What must change for a kernel to be bootable. */

@@ -20,6 +20,8 @@ export const MAPPED_LINK_MAX_BYTES = 4096;
 export const MAX_ENTRIES = 4096;
 /** Most files of which the first bytes are read. */
 export const MAX_HEADS = 256;
+/** Most kernel configurations that are read. A /boot has two or three; the hook, which reads them, is waited for. */
+export const MAX_CONFIGS = 8;
 /** How much of a kernel image is read to know it, in bytes. s390x has its mark at 0x10008, just beyond 64 KiB. */
 export const KERNEL_HEAD_BYTES = 0x11000;
 /** How much of an initrd is read to know its format, in bytes. */

@@ -2,7 +2,7 @@
  * The definition of a new guest's domain. A pure function of the spec; golden files in test/golden/ show what comes out.
  * Source: https://libvirt.org/formatdomain.html, held against libvirt 9.0.
  */
-import { UserError } from "../errors.ts";
+import { EXIT, UserError } from "../errors.ts";
 import type { Cpu, MachineShape } from "../machine/shape.ts";
 import { METADATA_NAMESPACE, REPORT_PORT, SHARE_TAG, UUID_PATTERN } from "../paths.ts";
 import type { Transport } from "../share/transport.ts";
@@ -301,6 +301,6 @@ function tooMuch(asked: string, limit: string, kernelArch: string): UserError {
   return new UserError(
     "MACHINE_TOO_LARGE",
     `A machine for this ${kernelArch} kernel has at most ${limit}, not ${asked}.`,
-    { hint: "Choose less; docs/architectures.md says where the limit comes from." },
+    { exitCode: EXIT.usage, hint: "Choose less; docs/architectures.md says where the limit comes from." },
   );
 }

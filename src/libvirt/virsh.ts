@@ -63,11 +63,17 @@ export async function domainStatuses(): Promise<DomainEntry[]> {
 export interface DumpOptions {
   /** The definition that the next start uses, where the domain runs with another one. */
   readonly inactive?: boolean;
+  /** With passwords (of a VNC screen, say): for a definition that is written back, never for showing or keeping. */
+  readonly secrets?: boolean;
 }
 
-/** The domain's XML. It holds no passwords. */
+/** The domain's XML, without passwords unless told otherwise. */
 export async function dumpXml(uuid: string, options: DumpOptions = {}): Promise<string> {
-  return await virsh(["dumpxml", ...(options.inactive === true ? ["--inactive"] : []), checked(uuid)]);
+  const flags = [
+    ...(options.inactive === true ? ["--inactive"] : []),
+    ...(options.secrets === true ? ["--security-info"] : []),
+  ];
+  return await virsh(["dumpxml", ...flags, checked(uuid)]);
 }
 
 /** Defines a domain, or redefines the one of the same UUID and name. libvirt checks the XML against its schema. */

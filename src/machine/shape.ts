@@ -1,7 +1,7 @@
 /** The machine of a guest: the row of its kernel's architecture (shapes-table.ts), and what was chosen for this guest. */
 import { EXIT, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, libvirtArch } from "../kernel/arch.ts";
-import type { Bus, Layout } from "../kernel/features.ts";
+import { type Bus, type Layout, LOW_MEMORY_MIB } from "../kernel/features.ts";
 import type { Accel } from "./accel.ts";
 import { type Cpu, KERNELS_FOR, type Row, SHAPES, type Timer } from "./shapes-table.ts";
 
@@ -42,9 +42,6 @@ export interface ShapeOptions {
   /** The host's interrupt controller, where it is known. Of use under KVM only. */
   readonly gic?: 2 | 3 | undefined;
 }
-
-/** `highmem=off`: memory begins at 1 GiB and ends at 4 GiB. */
-const LOW_MEMORY_MIB = 3 * 1024;
 
 /** Architectures that {@link machineShape} makes machines for. */
 export function shapedArches(): DebianArch[] {

@@ -56,6 +56,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
         const problems = new Map<string, string>();
         views = await reconcileAll(await isHostStopping(), (done) => {
           if (done.problem !== undefined) problems.set(done.guest.uuid, done.problem);
+          if (done.reshaped !== undefined) log(`${done.guest.name}: ${done.reshaped}`);
           // The same trouble, round after round, is said once.
           if (done.problem === undefined || failures.get(done.guest.uuid) !== done.problem)
             log(sentence(done));

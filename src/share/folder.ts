@@ -3,10 +3,12 @@ import { closeSync, type Dir, opendirSync, readlinkSync, readSync } from "node:f
 import { errnoOf, UserError } from "../errors.ts";
 import { utf8 } from "../kernel/bytes.ts";
 import type { BootEntry } from "../kernel/catalogue.ts";
+import { CONFIG_MAX_BYTES, configName, isConfigName } from "../kernel/config.ts";
 import {
   INITRD_HEAD_BYTES,
   KERNEL_HEAD_BYTES,
   MAPPED_LINK_MAX_BYTES,
+  MAX_CONFIGS,
   MAX_ENTRIES,
   MAX_HEADS,
 } from "../kernel/limits.ts";
@@ -25,11 +27,12 @@ export interface ReadOptions {
 }
 
 /**
- * Reads a boot folder: every name in it, what the default links say, and the first bytes of what may be booted.
+ * Reads a boot folder: every name in it, what the default links say, the first bytes of what may be booted, and the
+ * configurations of its kernels.
  *
  * Synchronous, as the hook is. It blocks on nothing that a guest can make, follows no link, opens nothing but regular
- * files, and reads at most 4096 names and the first bytes of 256 files: those that the links name, then the newest. The
- * folder may change while it is read; what vanished or changed its kind is an entry with a `problem`.
+ * files, and reads at most 4096 names, the first bytes of 256 files and 8 configurations of at most 4 MiB: of what the
+ * links name, then of the newest. The folder may change while it is read; what vanished or changed its kind is an entry with a `problem`.
  *
  * A small regular file named like a default link (`vmlinuz`, `vmlinux`, `initrd.img`) counts as the link that 9p's mapped
  * mode makes of it on the host (QEMU, hw/9pfs/9p-local.c, local_symlink), on either transport: no kernel and no initrd is
@@ -43,7 +46,8 @@ export function readBootFolder(dir: string, options: ReadOptions = {}): BootEntr
   return withFolder(dir, (folder) => {
     const names = listNames(dir, folder, options.maxEntries ?? MAX_ENTRIES);
     const entries = names.map((name) => look(folder, name, options));
-    const wanted = new Set(headsWanted(entries));
+    const heads = headsWanted(entries);
+    const wanted = new Set([...heads, ...configsWanted(entries, heads)]);
     return entries.map((entry) => (wanted.has(entry) ? withHead(folder, entry) : entry));
   });
 }
@@ -139,6 +143,17 @@ function headsWanted(entries: readonly BootEntry[]): BootEntry[] {
   return [...new Set([...linked, ...named])].slice(0, MAX_HEADS);
 }
 
+/** The configurations that lie beside these files, in the same order, {@link MAX_CONFIGS} at most. */
+function configsWanted(entries: readonly BootEntry[], files: readonly BootEntry[]): BootEntry[] {
+  const names = new Set(files.map((file) => configName(releasePart(file.name))));
+  const found = new Map(entries.map((entry) => [entry.name, entry]));
+  return [...names]
+    .map((name) => found.get(name))
+    .filter((entry) => entry !== undefined)
+    .filter(({ kind, size }) => kind === "file" && size <= CONFIG_MAX_BYTES)
+    .slice(0, MAX_CONFIGS);
+}
+
 /** What stands behind the first hyphen: the release, so that a kernel and its initrd sort together. */
 function releasePart(name: string): string {
   return name.slice(name.indexOf("-") + 1);
@@ -150,15 +165,20 @@ function withHead(folder: number, entry: BootEntry): BootEntry {
     pinned = pin(folder, entry.name);
     if (!pinned.stats.isFile())
       return other(entry.name, `changed while it was read: now it ${whatItIs(pinned.stats)}`);
-    const limit = entry.name.startsWith(`${INITRD_LINK}-`) ? INITRD_HEAD_BYTES : KERNEL_HEAD_BYTES;
     // Size and time again, of the file that the head is from: it need not be the one that was looked at.
     const { size, mtimeMs } = pinned.stats;
-    return { ...entry, size, mtimeMs, head: readHead(pinned, limit) };
+    return { ...entry, size, mtimeMs, head: readHead(pinned, headBytes(entry.name, size)) };
   } catch (error) {
     return other(entry.name, cannotOpen(error));
   } finally {
     if (pinned !== undefined) closeSync(pinned.fd);
   }
+}
+
+/** How much of a file is read, in bytes: a configuration as a whole. */
+function headBytes(name: string, size: number): number {
+  if (isConfigName(name)) return Math.min(size, CONFIG_MAX_BYTES);
+  return name.startsWith(`${INITRD_LINK}-`) ? INITRD_HEAD_BYTES : KERNEL_HEAD_BYTES;
 }
 
 /** The first bytes of a regular file, fewer where it is shorter. */

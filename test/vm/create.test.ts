@@ -28,9 +28,19 @@ describe("a create that fails", () => {
   const refusals: [string, string[], RegExp][] = [
     ["a name that is none", ["../etc"], /cannot be the name of a guest.*NAME_INVALID/],
     [
-      "another architecture",
-      [NAME, "--arch", "s390x"],
-      /This host is amd64, .*\(s390x\) cannot be made yet\. \[ARCH_NOT_NATIVE\]/,
+      "an architecture that Debian has not",
+      [NAME, "--arch", "mips"],
+      /makes no guests of architecture mips\. \[ARCH_UNKNOWN\]/,
+    ],
+    [
+      "a kernel that the suite has not",
+      [NAME, "--arch", "i386", "--guest-kernel-arch", "native"],
+      /no i386 kernel for this i386 guest\. \[GUEST_KERNEL_UNSUPPORTED\]/,
+    ],
+    [
+      "more processors than a kernel of 32-bit ARM has",
+      [NAME, "--arch", "armhf", "--cpus", "9"],
+      /at most 8 processors, not 9\. \[MACHINE_TOO_LARGE\]/,
     ],
     ["an unknown suite", [NAME, "--suite", "woody"], /does not know the suite "woody"\. \[SUITE_UNKNOWN\]/],
     [

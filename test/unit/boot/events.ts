@@ -10,16 +10,18 @@ export function pair(release: string): Pair {
   return { id, release, kernel: `vmlinuz-${release}`, initrd: `initrd.img-${release}` };
 }
 
+export const PREPARED = {
+  e: "prepare",
+  attempt: "a",
+  pair: pair("6.1.0-1"),
+  source: "links",
+  why: "because",
+  skipped: [],
+  hostBoot: HOST_BOOT,
+} satisfies NewEvent;
+
 export function prepare(attempt: string, release = "6.1.0-1", hostBoot = HOST_BOOT): NewEvent {
-  return {
-    e: "prepare",
-    attempt,
-    pair: pair(release),
-    source: "links",
-    why: "because",
-    skipped: [],
-    hostBoot,
-  };
+  return { ...PREPARED, attempt, pair: pair(release), hostBoot };
 }
 
 /** Stamps events ten seconds apart, from {@link START} on. */

@@ -15,9 +15,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
 import { writePolicy } from "../../../src/boot/policy.ts";
-import { noteRestore, prepareBoot, takeRestoreNote } from "../../../src/boot/prepare.ts";
+import { noteRestore, prepareBoot, survey, takeRestoreNote } from "../../../src/boot/prepare.ts";
 import { storeProvided } from "../../../src/boot/stage.ts";
+import { UserError } from "../../../src/errors.ts";
+import type { DomainMachine } from "../../../src/kernel/features.ts";
 import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
+import { configText } from "../kernel/debian-configs.ts";
 import { bzImage, zImage, zstdInitrd } from "../kernel/images.ts";
 
 let paths: GuestPaths;
@@ -52,8 +55,17 @@ function beGood(): void {
   appendEvents(paths, [{ e: "good", attempt: current.id, release: current.pair.release }]);
 }
 
-const prepare = (): string => {
-  const { pair, source } = prepareBoot(paths, "worker1", "amd64");
+const MACHINE: DomainMachine = {
+  arch: "amd64",
+  bus: "pci",
+  highmem: true,
+  modernMmio: false,
+  transport: "9p",
+  diskBus: "virtio-pci",
+};
+
+const prepare = (machine = MACHINE): string => {
+  const { pair, source } = prepareBoot(paths, "worker1", machine);
   return `${pair.release} by ${source}`;
 };
 
@@ -156,6 +168,80 @@ describe("prepareBoot", () => {
     );
     expect(existsSync(paths.runKernel)).toBe(false);
     expect(readEvents(paths).map(({ e }) => e)).toEqual(["refused", "refused"]);
+  });
+
+  describe("on a machine of 32-bit ARM", () => {
+    const onPci: DomainMachine = { ...MACHINE, arch: "armhf" };
+    const onMmio: DomainMachine = { ...onPci, bus: "mmio", diskBus: "virtio-mmio" };
+    const needsMmio =
+      "needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE, so it cannot reach PCI devices above 4 GiB";
+    const [armmp, lpae] = ["6.12.107+deb13-armmp", "6.12.107+deb13-armmp-lpae"] as const;
+
+    function installArm(release: typeof armmp | typeof lpae, config = configText(release)): void {
+      writeFileSync(join(paths.share, `vmlinuz-${release}`), Buffer.concat([zImage(), Buffer.from(release)]));
+      writeFileSync(join(paths.share, `initrd.img-${release}`), initrdOf(release));
+      writeFileSync(join(paths.share, `config-${release}`), config);
+      link(release);
+    }
+
+    function refusal(machine: DomainMachine): UserError {
+      try {
+        prepare(machine);
+      } catch (error) {
+        if (error instanceof UserError) return error;
+        throw error;
+      }
+      throw new Error("it was not refused");
+    }
+
+    it("boots a kernel that fits, though the links name one that does not, and records why", () => {
+      installArm(lpae);
+      installArm(armmp);
+      expect(prepare(onPci)).toBe(`${lpae} by highest`);
+      expect(readState(paths).current?.skipped).toEqual([{ release: armmp, reason: needsMmio }]);
+      expect(prepare(onMmio)).toBe(`${armmp} by links`);
+    });
+
+    it("refuses a start for which only another layout would do, and says who changes it", () => {
+      installArm(armmp);
+      const { code, message, hint } = refusal(onPci);
+      expect(code).toBe("NOTHING_BOOTABLE");
+      expect(message).toBe(`Nothing in the /boot of guest worker1 can be booted (${armmp}: ${needsMmio}).`);
+      expect(hint).toBe(
+        `'bootshare start worker1' changes the machine for ${armmp}. Look at it with 'bootshare kernels worker1'.`,
+      );
+      expect(existsSync(paths.runKernel)).toBe(false);
+    });
+
+    it("refuses a kernel that has a driver for neither bus", () => {
+      const config = configText(armmp).replace(/^CONFIG_(PCI_HOST_GENERIC|VIRTIO_MMIO)=.*\n/gm, "");
+      installArm(armmp, config);
+      for (const machine of [onPci, onMmio]) {
+        const { message, hint } = refusal(machine);
+        expect(message).toBe(
+          `Nothing in the /boot of guest worker1 can be booted (${armmp}: fits no machine here: it has no driver for virt's PCI host (PCI_HOST_GENERIC), and no virtio-mmio (VIRTIO_MMIO) either).`,
+        );
+        expect(hint).toContain("put a kernel and its initrd into");
+      }
+    });
+
+    it("never stages the last good pair into a machine that it does not fit", () => {
+      installArm(armmp);
+      prepare(onMmio);
+      beGood();
+      for (const name of readdirSync(paths.share)) rmSync(join(paths.share, name));
+      expect(refusal(onPci).message).toContain(`(${armmp}: ${needsMmio})`);
+      expect(prepare(onMmio)).toBe(`${armmp} by good`);
+    });
+
+    it("boots a kernel whose configuration cannot be read: nothing is known against it", () => {
+      installArm(armmp, "CONFIG_PCI=y");
+      expect(prepare(onPci)).toBe(`${armmp} by links`);
+      expect(survey(paths, onPci).selection.candidates[0]?.notes).toEqual([
+        `config-${armmp} is cut short: its last line does not end.`,
+        `No configuration of ${armmp} was found to look at.`,
+      ]);
+    });
   });
 
   it("makes fresh files for every start, and keeps only the running and the last good pair", () => {

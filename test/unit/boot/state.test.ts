@@ -1,11 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { eventLine, parseEvents } from "../../../src/boot/events.ts";
+import { eventLine, type NewEvent, parseEvents, stamp } from "../../../src/boot/events.ts";
 import { deriveState } from "../../../src/boot/state.ts";
+import { configOf } from "../../../src/kernel/config.ts";
 import {
   good,
+  PREPARED,
   pair,
   prepare,
   RELEASED,
+  START,
   START_BY_PERSON,
   START_BY_RECONCILER,
   STARTED,
@@ -54,6 +57,31 @@ describe("deriveState", () => {
     expect(state.good).toEqual(pair("6.1.0-1"));
     expect(state.desired).toBe("on");
     expect(state.pending).toBeUndefined();
+  });
+
+  it("tells what was done to the domain before an attempt, and of that attempt alone", () => {
+    const to = { bus: "mmio", highmem: true } as const;
+    const reshaped: NewEvent = { e: "reshaped", to, release: "6.1.0-2", why: "needs devices on virtio-mmio" };
+    const { attempts } = deriveState(
+      timeline(prepare("a"), reshaped, START_BY_PERSON, prepare("b"), prepare("c")),
+    );
+    expect(attempts.map((attempt) => attempt.reshaped)).toEqual([
+      undefined,
+      { t: "2026-01-01T00:00:10.000Z", to, release: "6.1.0-2", why: "needs devices on virtio-mmio" },
+      undefined,
+    ]);
+  });
+
+  it("knows the configuration of a pair, and keeps an attempt whose configuration is of another version", () => {
+    const config = configOf({ PCI: "y" });
+    const event = stamp({ ...PREPARED, pair: { ...pair("6.1.0-1"), config } }, new Date(START));
+    const line = eventLine(event);
+    expect(parseEvents(line)).toEqual([event]);
+    const { PCI: _, ...fewer } = config;
+    for (const other of [fewer, { ...config, NEW_OPTION: "y" }, { ...config, PCI: "3" }, "y"]) {
+      const [read] = parseEvents(line.replace(JSON.stringify(config), JSON.stringify(other)));
+      expect(read).toEqual(stamp(PREPARED, new Date(START)));
+    }
   });
 
   it("keeps the last good pair when a newer one was not good", () => {

@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { catalogueLines, kernelRows, linkRows } from "../../../src/commands/kernels.ts";
+import type { Candidate, Selection } from "../../../src/boot/select.ts";
+import {
+  catalogueLines,
+  kernelRows,
+  linkRows,
+  nextOf,
+  reshapeOf,
+  reshapeSentence,
+  untilThen,
+} from "../../../src/commands/kernels.ts";
 import { bytes, durationOf, table } from "../../../src/commands/output.ts";
 import { catalogue } from "../../../src/kernel/catalogue.ts";
+import { MMIO } from "../../../src/kernel/features.ts";
 import { bzImage, zstdInitrd } from "../kernel/images.ts";
 
 describe("durationOf", () => {
@@ -85,5 +95,50 @@ describe("the table of kernels", () => {
 
   it("says so when there is none", () => {
     expect(catalogueLines([], [])).toEqual(["There is no kernel in it."]);
+  });
+});
+
+describe("a kernel that the machine must be changed for", () => {
+  const candidate = (release: string, source: "links" | "highest", why: string): Candidate => ({
+    source,
+    release,
+    kernel: `vmlinuz-${release}`,
+    initrd: `initrd.img-${release}`,
+    arches: ["armhf"],
+    config: undefined,
+    why,
+    notes: [],
+  });
+  const reshape = {
+    candidate: candidate("6.12-armmp", "links", "the links in the guest's /boot name it"),
+    layout: MMIO,
+    reason: "needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE",
+  };
+  const fallback = candidate("6.11-armmp-lpae", "highest", "it is the highest that fits");
+  const told = ({ candidates }: Pick<Selection, "candidates">): string[] => {
+    const selection: Selection = { candidates, skipped: [], reshape };
+    const document = reshapeOf(selection);
+    return document === null ? [] : [reshapeSentence(document), untilThen(nextOf(selection))];
+  };
+
+  it("is told with the reason, who changes it, and what boots until then", () => {
+    const [sentence, until] = told({ candidates: [fallback] });
+    expect(sentence).toBe(
+      "6.12-armmp needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE. The domain is changed when bootshare or its service next starts it.",
+    );
+    expect(until).toBe("Until then 6.11-armmp-lpae boots: it is the highest that fits.");
+    expect(told({ candidates: [] })[1]).toBe("Until then nothing boots: 'virsh start' is refused.");
+  });
+
+  it("is a part of the JSON", () => {
+    expect(reshapeOf({ candidates: [], skipped: [], reshape })).toEqual({
+      release: "6.12-armmp",
+      source: "links",
+      why: "the links in the guest's /boot name it",
+      notes: [],
+      layout: "devices on virtio-mmio",
+      reason: "needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE",
+    });
+    expect(reshapeOf({ candidates: [], skipped: [], reshape: undefined })).toBeNull();
   });
 });

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { catalogue } from "../../../src/kernel/catalogue.ts";
-import { KERNEL_HEAD_BYTES, MAX_HEADS } from "../../../src/kernel/limits.ts";
+import { KERNEL_HEAD_BYTES, MAX_CONFIGS, MAX_HEADS } from "../../../src/kernel/limits.ts";
 import { openBootFile, readBootFolder } from "../../../src/share/folder.ts";
+import { configText, debianConfig } from "../kernel/debian-configs.ts";
 import { bzImage, s390, zstdInitrd } from "../kernel/images.ts";
 
 const REL = "6.12.48+deb13-amd64";
@@ -69,8 +70,7 @@ describe("readBootFolder on a good share", () => {
     fs.writeFileSync(at("config-1"), "CONFIG_X=y");
     expect(entry("vmlinuz-1")?.head?.length).toBe(KERNEL_HEAD_BYTES);
     expect(entry("initrd.img-1")?.head?.length).toBe(512);
-    expect(entry("config-1")).toMatchObject({ kind: "file", size: 10 });
-    expect(entry("config-1")).not.toHaveProperty("head");
+    expect(entry("config-1")?.head?.toString()).toBe("CONFIG_X=y");
     expect(catalogue(readBootFolder(share), "s390x").kernels[0]?.complete).toBe(true);
   });
 
@@ -81,6 +81,91 @@ describe("readBootFolder on a good share", () => {
     const before = openFiles();
     readBootFolder(share);
     expect(openFiles()).toBe(before);
+  });
+});
+
+describe("readBootFolder: the configurations of kernels", () => {
+  const name = `config-${REL}`;
+  const text = configText("6.12.107+deb13-amd64");
+  const pairs = () => catalogue(readBootFolder(share), "amd64").kernels;
+
+  it("reads the one that lies beside a kernel, and no other", () => {
+    goodPair();
+    fs.writeFileSync(at(name), text);
+    fs.writeFileSync(at("config-other"), text);
+    expect(pairs()[0]).toMatchObject({ complete: true, config: debianConfig("6.12.107+deb13-amd64") });
+    expect(entry("config-other")).not.toHaveProperty("head");
+  });
+
+  it("finds none, which is no fault", () => {
+    goodPair();
+    const [pair] = pairs();
+    expect(pair?.complete).toBe(true);
+    expect(pair).not.toHaveProperty("config");
+    expect(pair).not.toHaveProperty("configProblem");
+  });
+
+  const secret = "/proc/self/environ";
+  it.each<[string, () => void, string]>([
+    ["a FIFO", () => execFileSync("mkfifo", [at(name)]), "is a FIFO"],
+    ["a link", () => fs.symlinkSync(secret, at(name)), "is a link, not a file"],
+    ["a folder", () => fs.mkdirSync(at(name)), "is a folder"],
+    ["an empty file", () => fs.writeFileSync(at(name), ""), "is empty"],
+    [
+      "half a file",
+      () => fs.writeFileSync(at(name), "CONFIG_PCI=y\nCONF"),
+      "is cut short: its last line does not end",
+    ],
+    ["bytes", () => fs.writeFileSync(at(name), Buffer.from([0, 255, 27, 10])), "sets no option"],
+    [
+      "a sparse file of 1 TiB",
+      () => {
+        fs.writeFileSync(at(name), text);
+        fs.truncateSync(at(name), 2 ** 40);
+      },
+      "is larger than 4 MiB",
+    ],
+  ])("does without %s, and says so; the kernel boots", (_what, put, problem) => {
+    goodPair();
+    put();
+    const [pair] = pairs();
+    expect(pair).toMatchObject({ complete: true, configProblem: `${name} ${problem}` });
+    expect(pair).not.toHaveProperty("config");
+  });
+
+  it("does not follow a link that is put in its place between look and read", () => {
+    goodPair();
+    fs.writeFileSync(at(name), text);
+    const seen: string[] = [];
+    const swap = (one: string): void => {
+      const after = seen.includes(name);
+      seen.push(one);
+      if (!after && one !== name) return;
+      fs.rmSync(at(name), { force: true });
+      if (after) fs.symlinkSync(secret, at(name));
+      else fs.writeFileSync(at(name), text);
+    };
+    // Files are read after all were looked at. The order of names is the file system's: enough of them that some follow.
+    for (let i = 0; i < 64; i++) fs.writeFileSync(at(`f${i}`), "");
+    const [pair] = catalogue(readBootFolder(share, { beforeLook: swap }), "amd64").kernels;
+    expect(seen.at(-1)).not.toBe(name);
+    expect(pair).toMatchObject({
+      complete: true,
+      configProblem: `${name} changed while it was read: now it is a symbolic link`,
+    });
+  });
+
+  it("reads so many only: of what the links name, then of the newest", () => {
+    for (let i = 10; i < 30; i++) {
+      goodPair(`${i}`);
+      fs.writeFileSync(at(`config-${i}`), text);
+    }
+    fs.symlinkSync("vmlinuz-10", at("vmlinuz"));
+    fs.symlinkSync("initrd.img-10", at("initrd.img"));
+    const read = pairs().filter((pair) => pair.config !== undefined);
+    expect(read.map((pair) => pair.release)).toEqual(["29", "28", "27", "26", "25", "24", "23", "10"]);
+    expect(read).toHaveLength(MAX_CONFIGS);
+    expect(pairs().find((pair) => pair.release === "11")?.configProblem).toBe("config-11 was not read");
   });
 });
 
