@@ -1,5 +1,5 @@
 /**
- * The guest of an accelerator trial: a firmware image of 64 KiB that does what any kernel for amd64 does first, then
+ * The guest of an accelerator trial on x86: a firmware image of 64 KiB that does what any kernel for amd64 does first, then
  * counts for a while, and ends QEMU with an exit code that only its own code can have produced.
  *
  * From the reset vector it goes through real mode, protected mode and paging into 64-bit mode, because that is where
@@ -11,29 +11,21 @@
  * QEMU hw/misc/debugexit.c (exit code `value << 1 | 1`).
  */
 
+import { le32 } from "./le32.ts";
+import { ADDRESS_MASK, LOOP_TURNS, loopSum, MULTIPLIER, REST_MASK } from "./trial-loop.ts";
+
 /** The port of QEMU's isa-debug-exit device in the trial. */
 export const EXIT_PORT = 0xf4;
 /** QEMU's exit code when the guest counted right: 0x2a << 1 | 1. QEMU itself ends with 0 or 1. */
 export const EXIT_COUNTED_RIGHT = 85;
 /** QEMU's exit code when the guest's sum differs: 0x2b << 1 | 1. */
 export const EXIT_COUNTED_WRONG = 87;
-/** Turns of the loop: about a second under TCG, so that QEMU's own start does not count for much beside it. */
-export const LOOP_TURNS = 4_000_000;
-
 const IMAGE_BYTES = 0x10000;
 /** Where the last 64 KiB below 1 MiB begin: the processor sees the image there too. */
 const IMAGE_BASE = 0xf0000;
 const RESET_VECTOR = 0xfff0;
 const GDT = 0x90;
 const LONG_MODE = 0xa6;
-const MULTIPLIER = 0x19660d;
-
-/** The value of EBX after the loop: 32-bit wrapping arithmetic. */
-export function loopSum(turns: number): number {
-  let sum = 0;
-  for (let count = turns; count > 0; count--) sum = (Math.imul(sum, MULTIPLIER) + count) >>> 0;
-  return sum;
-}
 
 /** Builds the image for a number of turns of the loop. */
 export function amd64TrialImage(turns: number = LOOP_TURNS): Uint8Array {
@@ -43,11 +35,6 @@ export function amd64TrialImage(turns: number = LOOP_TURNS): Uint8Array {
   image.set(longMode(turns, loopSum(turns)), LONG_MODE);
   image.set(resetVector, RESET_VECTOR);
   return image;
-}
-
-/** A number as 4 bytes, lowest first. */
-function le32(value: number): number[] {
-  return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, (value >>> 24) & 0xff];
 }
 
 // biome-ignore format: one instruction a line
@@ -116,9 +103,9 @@ function longMode(turns: number, sum: number): number[] {
     0x69, 0xdb, ...le32(MULTIPLIER), //                  1: imul  ebx, ebx, MULTIPLIER
     0x01, 0xcb, //                                          add   ebx, ecx
     0x89, 0xdf, //                                          mov   edi, ebx
-    0x81, 0xe7, ...le32(0x1fffff8), //                      and   edi, 0x1fffff8
+    0x81, 0xe7, ...le32(ADDRESS_MASK), //              and   edi, ADDRESS_MASK
     0x48, 0x01, 0x9f, ...le32(0x200000), //                 add   [rdi + 0x200000], rbx
-    0xf7, 0xc1, ...le32(0x3fff), //                         test  ecx, 0x3fff
+    0xf7, 0xc1, ...le32(REST_MASK), //                 test  ecx, REST_MASK
     0x75, 0x08, //                                          jnz   2f
     0xe6, 0x80, //                                          out   0x80, al
     0x0f, 0x20, 0xd8, //                                    mov   rax, cr3
