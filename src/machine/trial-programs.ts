@@ -4,7 +4,13 @@ import type { RunResult } from "../process.ts";
 import type { Accel } from "./accel.ts";
 import { arm64TrialImage, armhfTrialImage } from "./trial-image-arm.ts";
 import { riscv64TrialImage } from "./trial-image-riscv.ts";
-import { amd64TrialImage, EXIT_COUNTED_RIGHT, EXIT_COUNTED_WRONG, EXIT_PORT } from "./trial-image-x86.ts";
+import {
+  amd64TrialImage,
+  EXIT_COUNTED_RIGHT,
+  EXIT_COUNTED_WRONG,
+  EXIT_PORT,
+  i386TrialImage,
+} from "./trial-image-x86.ts";
 import { LOOP_TURNS, loopSum, sumText } from "./trial-loop.ts";
 
 export interface TrialProgram {
@@ -56,7 +62,7 @@ const armhf: TrialProgram = {
 /** By the architecture of the guest's own kernel: for armel that is armhf's. */
 export const TRIAL_PROGRAMS: Readonly<Partial<Record<DebianArch, TrialProgram>>> = {
   amd64,
-  i386: amd64,
+  i386: { ...amd64, image: i386TrialImage },
   arm64: {
     ...serial,
     image: arm64TrialImage,

@@ -142,6 +142,7 @@ describe("the trial's guest", () => {
   // armhf's twice: KVM runs it in the 64-bit emulator, and the yardstick with it.
   const emulated: [DebianArch, string][] = [
     ["amd64", emulatorOf("amd64", "tcg")],
+    ["i386", emulatorOf("i386", "tcg")],
     ["arm64", emulatorOf("arm64", "tcg")],
     ["armhf", emulatorOf("armhf", "tcg")],
     ["armhf", emulatorOf("armhf", "kvm")],
