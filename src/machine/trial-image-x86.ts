@@ -2,13 +2,13 @@
  * The guest of an accelerator trial on x86: a firmware image of 64 KiB that does what any kernel does first, then
  * counts for a while, and ends QEMU with an exit code that only its own code can have produced.
  *
- * From the reset vector it goes through real mode, protected mode and paging into 64-bit mode (for i386 into
- * 32-bit mode with PAE), because that is where half-working KVM shows: on a machine of this project's authors, KVM runs real mode without a fault and never comes out
- * of the jump into 64-bit mode. There it runs a loop that mixes arithmetic, memory over 32 MiB, port output and reloads
- * of CR3, and compares the sum with the one computed here.
+ * From the reset vector it goes through real mode, protected mode and paging into 64-bit mode (for i386: 32-bit mode
+ * with PAE), because that is where half-working KVM shows: on a machine of this project's authors, KVM runs real mode
+ * without a fault and never comes out of the jump into 64-bit mode. There it runs the loop of trial-loop.ts, with port
+ * output and reloads of CR3, and compares the sum with the one computed here.
  *
- * Sources: Intel SDM volume 3 sections 4.4 (PAE paging), 9.8.5 (entering IA-32e mode) and 10.1.4 (first instruction after reset);
- * QEMU hw/misc/debugexit.c (exit code `value << 1 | 1`).
+ * Sources: Intel SDM volume 3 sections 4.4 (PAE paging), 9.8.5 (entering IA-32e mode) and 10.1.4 (first instruction after
+ * reset); QEMU hw/misc/debugexit.c (exit code `value << 1 | 1`).
  */
 import { le32 } from "./le32.ts";
 import { ADDRESS_MASK, LOOP_TURNS, loopSum, MULTIPLIER, REST_MASK } from "./trial-loop.ts";
