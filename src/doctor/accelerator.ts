@@ -1,7 +1,8 @@
 /** What runs a guest's code: KVM where it does, else emulation. */
 import type { DebianArch } from "../kernel/arch.ts";
 import { obstacleOf } from "../machine/choose.ts";
-import type { TrialResult } from "../machine/trial.ts";
+import { guestKernelArch, type HostFacts } from "../machine/guest-kernel.ts";
+import { hostFacts } from "../machine/host-facts.ts";
 import { printable } from "../text.ts";
 import { installedEmulator } from "./emulator.ts";
 import { phrase } from "./examine.ts";
@@ -9,18 +10,31 @@ import { modeText } from "./modes.ts";
 import type { Probe } from "./probe.ts";
 import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
 
-/** A trial may take this long, in milliseconds: a minute for emulation, three times that for KVM (machine/trial.ts). */
-const TRIAL_LIMIT_MS = 250_000;
+/**
+ * Trials may take this long, in milliseconds: a minute for emulation, three times that for KVM (machine/trial.ts), and for
+ * 32-bit ARM guests there are two.
+ */
+const TRIAL_LIMIT_MS = 500_000;
 /** As Linux names it. */
 export const KVM_DEVICE = "/dev/kvm";
 
-export function acceleratorRequirements(arch: DebianArch, probe: Probe): Requirement[] {
+/** @param native the host's architecture */
+export function acceleratorRequirements(
+  arch: DebianArch,
+  native: DebianArch | undefined,
+  probe: Probe,
+): Requirement[] {
   // What a device that everybody may use would leave in the way of KVM: the architecture.
   const possible = obstacleOf(arch, probe.nodeArch, { mode: 0o666 }) === undefined;
-  let kvm: Promise<TrialResult> | undefined;
-  const tryKvm = async (): Promise<TrialResult> => {
-    kvm ??= probe.kvm(arch);
-    return await kvm;
+  let measured: Promise<HostFacts> | undefined;
+  const facts = async (): Promise<HostFacts> => {
+    measured ??= hostFacts(arch, {
+      host: native ?? probe.nodeArch,
+      kvm: probe.kvm,
+      start: probe.run,
+      read: async (file) => probe.read(file),
+    });
+    return await measured;
   };
   const device: Requirement = {
     id: "kvm-device",
@@ -33,7 +47,7 @@ export function acceleratorRequirements(arch: DebianArch, probe: Probe): Require
     title: "KVM",
     need: "recommended",
     limitMs: TRIAL_LIMIT_MS,
-    check: async () => withoutEmulator(arch, probe) ?? judgeKvm(await tryKvm(), probe.root),
+    check: async () => withoutEmulator(arch, probe) ?? judgeKvm((await facts()).kvm, probe.root),
   };
   const accelerator: Requirement = {
     id: "accelerator",
@@ -43,7 +57,10 @@ export function acceleratorRequirements(arch: DebianArch, probe: Probe): Require
     async check() {
       const nothing = withoutEmulator(arch, probe);
       if (nothing !== undefined) return nothing;
-      if (possible && (await tryKvm()).usable) return met("KVM");
+      const chosen = possible ? guestKernelArch(arch, await facts(), "auto") : undefined;
+      if (chosen?.accel === "kvm") {
+        return met(chosen.kernelArch === arch ? "KVM" : phrase(chosen.reason));
+      }
       const { usable, reason } = await probe.tcg(arch);
       const found = phrase(reason);
       return usable ? met(`emulation: ${found}`) : unmet(found);
@@ -77,7 +94,7 @@ function checkDevice(probe: Probe): Finding {
   );
 }
 
-function judgeKvm({ usable, reason }: TrialResult, root: boolean): Finding {
+function judgeKvm({ usable, reason }: HostFacts["kvm"], root: boolean): Finding {
   // The title says KVM already.
   const found = phrase(reason.replace(/^KVM /, ""));
   if (usable) return met(found);

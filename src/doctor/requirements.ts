@@ -27,6 +27,6 @@ export function requirements(arch: DebianArch, native: DebianArch | undefined, p
     ...programRequirements(probe),
     ...folderRequirements(probe),
     ...foreignRequirements(arch, native, probe),
-    ...acceleratorRequirements(arch, probe),
+    ...acceleratorRequirements(arch, native, probe),
   ];
 }

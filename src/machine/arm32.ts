@@ -2,8 +2,12 @@
  * Whether a 64-bit ARM host still runs 32-bit code: kernels under KVM (AArch32 at EL1), and programs (at EL0). Most arm64
  * servers since Neoverse N1 have only the second, newer ones neither.
  */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type RunResult, run } from "../process.ts";
 import { printable } from "../text.ts";
+import { armhfProgram, EXIT_BASH, EXIT_RAN, EXIT_SHELL } from "./arm32-program.ts";
 
 export interface Arm32 {
   /** undefined: it could not be found out. */
@@ -23,6 +27,9 @@ const PERL_ASKS_KVM = `open(my $kvm, "+<", "/dev/kvm") or die "$!\\n";
 my $answer = ioctl($kvm, 0xAE03, 93);
 defined($answer) or die "$!\\n";
 print $answer + 0;`;
+
+/** What QEMU says of `-cpu host,aarch64=off` where KVM has no 32-bit kernel mode (QEMU, target/arm/cpu64.c). */
+export const NO_32BIT_KERNELS = /'aarch64' feature cannot be disabled/;
 
 /** QEMU makes such a processor, is told to quit before it runs anything, and complains where the processor has none. */
 const QEMU_ARGS = [
@@ -45,17 +52,55 @@ export async function arm32Kernels(starter: Starter = start): Promise<Arm32> {
   }
   const qemu = await starter("qemu-system-aarch64", QEMU_ARGS, "quit\n");
   if (qemu.exitCode === 0) return { able: true, found: "QEMU makes such a processor" };
-  if (/'aarch64' feature cannot be disabled/.test(qemu.stderr)) {
+  if (NO_32BIT_KERNELS.test(qemu.stderr)) {
     return { able: false, found: "QEMU says that the processor has none" };
   }
   return { able: undefined, found: "neither perl nor QEMU could ask KVM" };
 }
 
 /**
- * Whether 32-bit programs run here, in the words of lscpu(1): it asks for a 32-bit personality(2), which Linux on arm64
- * refuses where no processor runs 32-bit code (or not all do, Documentation/arch/arm64/asymmetric-32bit.rst).
+ * Whether 32-bit programs run here. One is run, and lscpu(1) is asked: the processor may have 32-bit instructions and the
+ * kernel be built without them.
+ *
+ * @throws what the system says when no temporary file can be written
  */
 export async function arm32Programs(starter: Starter = start): Promise<Arm32> {
+  const dir = await mkdtemp(join(tmpdir(), "bootshare-arm32-"));
+  try {
+    const program = join(dir, "arm32");
+    await writeFile(program, armhfProgram(), { mode: 0o700 });
+    return judgePrograms(startOf(await starter(program, [])), await askLscpu(starter));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** What became of the 32-bit program: undefined where it was not even tried (a temporary folder without execution). */
+export type ProgramStart = "ran" | "refused" | undefined;
+
+/** Decides from the program and from lscpu. Where they differ it says so, and 32-bit programs are not counted on. */
+export function judgePrograms(program: ProgramStart, lscpu: Arm32): Arm32 {
+  if (program === undefined) return lscpu;
+  if (program === "ran") {
+    return lscpu.able === false
+      ? { able: false, found: `one ran, but ${lscpu.found}: it was emulated` }
+      : { able: true, found: "one ran" };
+  }
+  return lscpu.able === true
+    ? { able: false, found: `this kernel starts none (no CONFIG_COMPAT), though ${lscpu.found}` }
+    : { able: false, found: "this kernel starts none" };
+}
+
+function startOf(result: RunResult): ProgramStart {
+  if (result.exitCode === EXIT_RAN) return "ran";
+  return result.exitCode === EXIT_SHELL || result.exitCode === EXIT_BASH ? "refused" : undefined;
+}
+
+/**
+ * lscpu asks for a 32-bit personality(2), which Linux on arm64 refuses where no processor runs 32-bit code (or not all do,
+ * Documentation/arch/arm64/asymmetric-32bit.rst).
+ */
+async function askLscpu(starter: Starter): Promise<Arm32> {
   const { stdout } = await starter("lscpu", []);
   const modes = /^CPU op-mode\(s\):\s*(.+)$/m.exec(stdout)?.[1];
   if (modes === undefined) return { able: undefined, found: "lscpu does not tell" };

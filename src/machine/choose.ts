@@ -1,7 +1,7 @@
 /** Chooses the accelerator of a guest: what was asked for, held against what a trial showed; trials are remembered. */
 import { constants } from "node:fs";
 import { access, mkdir, readFile, stat } from "node:fs/promises";
-import { cpus, release } from "node:os";
+import { release } from "node:os";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
@@ -10,6 +10,7 @@ import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
 import { statePaths } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
 import type { Accel, AccelChoice } from "./accel.ts";
+import { processorModel } from "./host.ts";
 import { emulatorOf } from "./shape.ts";
 import { type TrialResult, tryAccelerator } from "./trial.ts";
 
@@ -26,7 +27,7 @@ export interface TrialKey {
   readonly kernel: string;
   /** First line of `qemu-system-… --version`. */
   readonly qemu: string;
-  /** The host's processor, in its kernel's words. */
+  /** The host's processor (host.ts, processorModel). */
   readonly cpu: string;
 }
 
@@ -98,7 +99,7 @@ const trialSchema = z.object({
 type Trial = z.infer<typeof trialSchema>;
 
 /** The version of the file and of the trial's guest: raise it when a result of the old guest is not to be believed. */
-const SCHEMA = 1;
+const SCHEMA = 2;
 const fileSchema = z.object({ schema: z.literal(SCHEMA), trials: z.array(trialSchema) });
 
 /** The results on file. A file that cannot be read, or is of another version, holds none: it is a cache. */
@@ -136,7 +137,9 @@ const KVM_DEVICE = "/dev/kvm";
 /** Architectures of guests that KVM can run on a host's, by Node's name of the host's. */
 const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = {
   x64: ["amd64", "i386"],
-  arm64: ["arm64"],
+  // 32-bit ones only where the processor has 32-bit kernel mode: that is for the trial to find out.
+  arm64: ["arm64", "armhf", "armel"],
+  riscv64: ["riscv64"],
 };
 
 /** What a look at /dev/kvm showed. */
@@ -164,7 +167,8 @@ const machineProbe: Probe = {
   async key(arch, qemuBinary) {
     const { stdout, missing } = await run(qemuBinary, ["--version"], { timeoutMs: 10_000 });
     if (missing) throw missingProgram(qemuBinary);
-    return { arch, kernel: release(), qemu: stdout.split("\n")[0] ?? "", cpu: cpus()[0]?.model ?? "" };
+    const cpu = processorModel(await readFile("/proc/cpuinfo", "utf8"));
+    return { arch, kernel: release(), qemu: stdout.split("\n")[0] ?? "", cpu };
   },
 };
 

@@ -18,6 +18,8 @@ export interface HostFacts {
   readonly kvm: { readonly usable: boolean; readonly reason: string };
   /** arm64: KVM can give a guest 32-bit kernel mode (KVM_CAP_ARM_EL1_32BIT). Undefined: not measured. */
   readonly el1_32: boolean | undefined;
+  /** arm64: whether KVM really runs 32-bit kernels, where that was tried. The reason is a sentence. */
+  readonly kvm32?: { readonly usable: boolean; readonly reason: string };
   /** arm64: 32-bit programs run. Undefined: not measured. */
   readonly el0_32: boolean | undefined;
   /** arm64: the interrupt controller's version. */
@@ -116,6 +118,7 @@ function kvmObstacle(kernelArch: DebianArch, userland: DebianArch, host: HostFac
       ? "This host's processor has no 32-bit kernel mode (EL1)."
       : "It is not known whether this host's processor has 32-bit kernel mode (EL1).";
   }
+  if (kernelArch === "armhf" && host.kvm32?.usable === false) return host.kvm32.reason;
   if (kernelArch === "arm64" && userland !== "arm64" && host.el0_32 !== true) {
     return host.el0_32 === false
       ? "This host's processor runs no 32-bit programs (EL0)."

@@ -1,6 +1,6 @@
 /**
  * Finds out whether an accelerator really runs a guest, by running one: `/dev/kvm` may be there and answer, and QEMU
- * still abort on it, or the guest never get anywhere, or crawl. The guest is {@link ./trial-image.ts}.
+ * still abort on it, or the guest never get anywhere, or crawl. The guests are in trial-programs.ts.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +9,8 @@ import type { DebianArch } from "../kernel/arch.ts";
 import { type RunResult, run } from "../process.ts";
 import { printable } from "../text.ts";
 import type { Accel } from "./accel.ts";
-import { amd64TrialImage, EXIT_COUNTED_RIGHT, EXIT_COUNTED_WRONG, EXIT_PORT } from "./trial-image.ts";
+import { NO_32BIT_KERNELS } from "./arm32.ts";
+import { TRIAL_PROGRAMS, type TrialProgram } from "./trial-programs.ts";
 
 export interface TrialResult {
   readonly accel: Accel;
@@ -29,23 +30,6 @@ export interface TrialRun {
   readonly said: string;
 }
 
-interface TrialProgram {
-  readonly image: () => Uint8Array;
-  /** Everything of QEMU's command line but accelerator, CPU and image. */
-  readonly machine: readonly string[];
-  readonly cpu: Readonly<Record<Accel, string>>;
-}
-
-const amd64: TrialProgram = {
-  image: amd64TrialImage,
-  machine: ["-machine", "q35", "-m", "64", "-device", `isa-debug-exit,iobase=${EXIT_PORT},iosize=4`],
-  // The CPU that the domain will have (machine/shape.ts): libvirt makes `-cpu host` of host-passthrough.
-  cpu: { kvm: "host", tcg: "max" },
-};
-
-/** The guests of trials by architecture. One that is missing here is never run under KVM. */
-const PROGRAMS: Readonly<Partial<Record<DebianArch, TrialProgram>>> = { amd64, i386: amd64 };
-
 /** TCG gets this long, in milliseconds: it is the yardstick, and slow on a loaded machine. */
 const TCG_LIMIT_MS = 60_000;
 /** KVM gets this many times what TCG took in the same run. More than 1 is lost already; the rest is for the message. */
@@ -62,7 +46,7 @@ export async function tryAccelerator(
   arch: DebianArch,
   qemuBinary: string,
 ): Promise<TrialResult> {
-  const program = PROGRAMS[arch];
+  const program = TRIAL_PROGRAMS[arch];
   if (program === undefined) {
     return accel === "tcg"
       ? { accel, usable: true, reason: `TCG emulates ${arch} on any host.` }
@@ -72,8 +56,13 @@ export async function tryAccelerator(
   try {
     const image = join(dir, "trial.bin");
     await writeFile(image, program.image());
-    const runUnder = (which: Accel, limitMs: number): Promise<TrialRun> =>
-      runTrial(qemuBinary, [...qemuArgs(which, program), "-bios", image], dir, limitMs);
+    const runUnder = async (which: Accel, limitMs: number): Promise<TrialRun> => {
+      const start = performance.now();
+      // QEMU may abort and leave a core: the working directory is thrown away.
+      const options = { cwd: dir, timeoutMs: Math.ceil(limitMs) };
+      const result = await run(qemuBinary, qemuArgs(which, program, image), options);
+      return trialRun(program, result, performance.now() - start);
+    };
     const tcg = await runUnder("tcg", TCG_LIMIT_MS);
     if (accel === "tcg") return judgeTcg(tcg);
     const kvm = await runUnder("kvm", tcg.milliseconds * KVM_LIMIT_RATIO);
@@ -83,27 +72,23 @@ export async function tryAccelerator(
   }
 }
 
-function qemuArgs(accel: Accel, program: TrialProgram): string[] {
+function qemuArgs(accel: Accel, program: TrialProgram, image: string): string[] {
   const quiet = ["-display", "none", "-nodefaults", "-no-user-config", "-net", "none", "-no-reboot"];
-  return ["-accel", accel, "-cpu", program.cpu[accel], ...program.machine, ...quiet];
+  const machine = ["-accel", accel, "-cpu", program.cpu[accel], "-machine", program.machine[accel]];
+  return [...machine, ...program.devices, ...quiet, program.load, image];
 }
 
-async function runTrial(binary: string, args: string[], cwd: string, limitMs: number): Promise<TrialRun> {
-  const start = performance.now();
-  // QEMU may abort and leave a core: the working directory is thrown away.
-  const result = await run(binary, args, { cwd, timeoutMs: Math.ceil(limitMs) });
-  const milliseconds = performance.now() - start;
+/** What a run of QEMU with the guest of a trial came to. */
+export function trialRun(
+  program: Pick<TrialProgram, "counted">,
+  result: RunResult,
+  milliseconds: number,
+): TrialRun {
   return {
-    outcome: outcomeOf(result),
+    outcome: result.timedOut ? "timeout" : (program.counted(result) ?? "failed"),
     milliseconds,
     said: result.missing ? "it is not installed" : whatQemuSaid(result.stderr),
   };
-}
-
-function outcomeOf(result: RunResult): TrialRun["outcome"] {
-  if (result.timedOut) return "timeout";
-  if (result.exitCode === EXIT_COUNTED_RIGHT) return "right";
-  return result.exitCode === EXIT_COUNTED_WRONG ? "wrong" : "failed";
 }
 
 /** The first line of QEMU's that is no warning, without the program's name. Never more than a line. */
@@ -147,5 +132,6 @@ export function judgeKvm(kvm: TrialRun, tcg: TrialRun): TrialResult {
 function why(trial: TrialRun): string {
   if (trial.outcome === "wrong") return "the guest computed a wrong sum";
   if (trial.outcome === "timeout") return "the trial did not end";
+  if (NO_32BIT_KERNELS.test(trial.said)) return "this host's processor has no 32-bit kernel mode (EL1)";
   return `QEMU said "${trial.said}"`;
 }

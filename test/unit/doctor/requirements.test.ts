@@ -675,6 +675,15 @@ const noPerl = (qemu: Awaited<ReturnType<Probe["run"]>>): Partial<Probe> => ({
   ...arm,
   run: async (program) => (program === "perl" ? missing : qemu),
 });
+/** A healthy arm64 host with QEMU for armhf: what KVM says of EL1, and the exit code of a 32-bit program. */
+const armhfHost = ({ el1 = "1", program = 42 }: { el1?: string; program?: number }): Partial<Probe> => ({
+  ...arm,
+  ...filesBut({ "/usr/bin/qemu-system-arm": file(0o755) }),
+  async run(name, args) {
+    if (name === "perl") return ran({ stdout: el1 });
+    return name.endsWith("/arm32") ? ran({ exitCode: program }) : await HEALTHY.run(name, args);
+  },
+});
 const foreign: readonly Foreign[] = [
   ["one's own programs", {}, ["amd64", "amd64"], "binfmt", undefined, ""],
   ["i386 on amd64", {}, ["i386", "amd64"], "binfmt", undefined, ""],
@@ -768,6 +777,51 @@ const foreign: readonly Foreign[] = [
     "arm32-el0",
     false,
     "lscpu says op-modes 64-bit",
+  ],
+  ["EL0 by a program", armhfHost({ program: 42 }), ["armhf", "arm64"], "arm32-el0", true, "one ran"],
+  [
+    "EL0 that the kernel does not offer",
+    armhfHost({ program: 9 }),
+    ["armhf", "arm64"],
+    "arm32-el0",
+    false,
+    "this kernel starts none (no CONFIG_COMPAT), though lscpu says op-modes 32-bit, 64-bit",
+  ],
+  ["armhf with EL1", armhfHost({}), ["armhf", "arm64"], "accelerator", true, "KVM"],
+  [
+    "armhf without EL1",
+    armhfHost({ el1: "0", program: 42 }),
+    ["armhf", "arm64"],
+    "accelerator",
+    true,
+    "KVM runs the arm64 kernel under the armhf programs, because: This host's processor has no 32-bit kernel mode (EL1)",
+  ],
+  [
+    "armhf without either",
+    armhfHost({ el1: "0", program: 9 }),
+    ["armhf", "arm64"],
+    "accelerator",
+    true,
+    /^emulation/,
+  ],
+  [
+    "armhf where 32-bit kernels fail under KVM",
+    {
+      ...armhfHost({ program: 42 }),
+      kvm: async (arch) => await (arch === "armhf" ? noKvm : HEALTHY).kvm(arch),
+    },
+    ["armhf", "arm64"],
+    "accelerator",
+    true,
+    /^KVM runs the arm64 kernel under the armhf programs, because: KVM does not run a guest: QEMU said "no"$/,
+  ],
+  [
+    "KVM for armhf is that of the host",
+    armhfHost({ el1: "0" }),
+    ["armhf", "arm64"],
+    "kvm",
+    true,
+    /^ran a guest/,
   ],
   ["no lscpu", { ...arm, ...without("lscpu") }, ["arm64", "arm64"], "arm32-el0", null, /does not tell/],
 ];

@@ -89,7 +89,7 @@ describe("chooseAccel", () => {
   test("a result is kept, and not tried again", async () => {
     await choose("auto", fake(bad));
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
-      schema: 1,
+      schema: 2,
       trials: [{ key: { arch: "amd64", kernel: "6.12.0" }, result: bad }],
     });
     const again = fake(good);
@@ -109,7 +109,7 @@ describe("chooseAccel", () => {
     expect(JSON.parse(readFileSync(file, "utf8")).trials).toHaveLength(1);
   });
 
-  test.each(["", "not JSON", '{"schema":2,"trials":[]}', '{"schema":1,"trials":[{}]}'])(
+  test.each(["", "not JSON", '{"schema":1,"trials":[]}', '{"schema":2,"trials":[{}]}'])(
     "a file that holds %j counts as empty",
     async (content) => {
       await choose("auto", fake(bad));
@@ -138,6 +138,14 @@ describe("obstacleOf", () => {
     ["amd64", "x64", { errno: "EIO" }, /EIO/],
     ["arm64", "x64", device(0o660), /does not run arm64/],
     ["amd64", "arm64", device(0o660), /does not run amd64/],
+    ["arm64", "arm64", device(0o660), undefined],
+    ["armhf", "arm64", device(0o660), undefined],
+    ["armel", "arm64", device(0o660), undefined],
+    ["armhf", "arm64", { errno: "ENOENT" }, /no \/dev\/kvm/],
+    ["armhf", "arm", device(0o660), /does not run armhf/],
+    ["riscv64", "riscv64", device(0o660), undefined],
+    ["s390x", "s390x", device(0o660), /does not run s390x/],
+    ["ppc64el", "ppc64", device(0o660), /does not run ppc64el/],
     ["amd64", "mips", device(0o660), /does not run/],
   ] as const)("%s on %s, %j", (arch, host, found, expected) => {
     const obstacle = obstacleOf(arch, host, found);

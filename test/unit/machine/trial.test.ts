@@ -1,14 +1,22 @@
 import { existsSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { DebianArch } from "../../../src/kernel/arch.ts";
 import { emulatorOf } from "../../../src/machine/shape.ts";
 import {
   judgeKvm,
   judgeTcg,
   type TrialRun,
+  trialRun,
   tryAccelerator,
   whatQemuSaid,
 } from "../../../src/machine/trial.ts";
-import { amd64TrialImage, loopSum } from "../../../src/machine/trial-image.ts";
+import { arm64TrialImage, armhfTrialImage } from "../../../src/machine/trial-image-arm.ts";
+import { riscv64TrialImage } from "../../../src/machine/trial-image-riscv.ts";
+import { amd64TrialImage } from "../../../src/machine/trial-image-x86.ts";
+import { LOOP_TURNS, loopSum, sumText } from "../../../src/machine/trial-loop.ts";
+import { TRIAL_PROGRAMS } from "../../../src/machine/trial-programs.ts";
+import type { RunResult } from "../../../src/process.ts";
 
 const ran = (milliseconds: number): TrialRun => ({ outcome: "right", milliseconds, said: "nothing" });
 const not = (outcome: TrialRun["outcome"], said = "nothing"): TrialRun => ({
@@ -32,6 +40,17 @@ describe("judgeKvm", () => {
       undefined,
       /QEMU said "failed to set MSR/,
     ],
+    [
+      "no 32-bit kernel mode",
+      not(
+        "failed",
+        "can't apply global host-arm-cpu.aarch64=off: 'aarch64' feature cannot be disabled unless KVM is enabled and 32-bit EL1 is supported",
+      ),
+      ran(1000),
+      false,
+      undefined,
+      /^KVM does not run a guest: this host's processor has no 32-bit kernel mode \(EL1\)\.$/,
+    ],
     ["a wrong sum", not("wrong"), ran(1000), false, undefined, /wrong sum/],
     ["no yardstick", ran(100), not("failed"), true, undefined, /KVM ran a guest/],
     ["no yardstick, never over", not("timeout"), not("failed"), false, undefined, /did not end/],
@@ -48,6 +67,46 @@ test("judgeTcg believes only the right sum", () => {
   expect(judgeTcg(ran(5)).usable).toBe(true);
   for (const outcome of ["wrong", "timeout", "failed"] as const)
     expect(judgeTcg(not(outcome)).usable).toBe(false);
+});
+
+describe("trialRun", () => {
+  const SUM = sumText(loopSum(LOOP_TURNS));
+  const ended = (result: Partial<RunResult>): RunResult => ({
+    ...{ command: "", exitCode: 0, stdout: "", stderr: "", timedOut: false, missing: false },
+    ...result,
+  });
+  const rightOn = (arch: DebianArch, result: Partial<RunResult>): string => {
+    const program = TRIAL_PROGRAMS[arch];
+    if (program === undefined) throw new Error(`no program for ${arch}`);
+    return trialRun(program, ended(result), 1).outcome;
+  };
+
+  test.each<[DebianArch, Partial<RunResult>, TrialRun["outcome"]]>([
+    ["amd64", { exitCode: 85 }, "right"],
+    ["amd64", { exitCode: 87 }, "wrong"],
+    ["amd64", { exitCode: 0, stdout: SUM }, "failed"],
+    ["amd64", { exitCode: 1 }, "failed"],
+    ["amd64", { exitCode: 85, timedOut: true }, "timeout"],
+    ["arm64", { stdout: SUM }, "right"],
+    ["armhf", { stdout: SUM }, "right"],
+    ["armel", { stdout: SUM }, "right"],
+    ["riscv64", { stdout: `\nOpenSBI v1.1\n\n${SUM}` }, "right"],
+    ["arm64", { stdout: "AAAAAAAA" }, "wrong"],
+    ["arm64", { stdout: "" }, "failed"],
+    ["arm64", { stdout: SUM.slice(0, 7) }, "failed"],
+    ["arm64", { stdout: SUM, exitCode: 1 }, "failed"],
+    ["arm64", { stdout: SUM, exitCode: -1, timedOut: true }, "timeout"],
+    ["arm64", { exitCode: -1, missing: true }, "failed"],
+  ])("%s, %j: %s", (arch, result, outcome) => expect(rightOn(arch, result)).toBe(outcome));
+
+  test("no other output counts as the right sum", () => {
+    fc.assert(
+      fc.property(fc.string(), (stdout) => {
+        fc.pre(!stdout.endsWith(SUM));
+        expect(rightOn("arm64", { stdout })).not.toBe("right");
+      }),
+    );
+  });
 });
 
 describe("whatQemuSaid", () => {
@@ -80,18 +139,55 @@ describe("the trial's guest", () => {
     expect(amd64TrialImage(10)).not.toEqual(amd64TrialImage(11));
   });
 
-  const qemu = emulatorOf("amd64");
-  test.skipIf(!existsSync(qemu))(
-    `runs under TCG (skipped where ${qemu} is not installed)`,
-    { timeout: 60_000 },
-    async () => {
-      expect(await tryAccelerator("tcg", "amd64", qemu)).toEqual({
-        accel: "tcg",
-        usable: true,
-        reason: "TCG ran a guest.",
-      });
+  // armhf's twice: KVM runs it in the 64-bit emulator, and the yardstick with it.
+  const emulated: [DebianArch, string][] = [
+    ["amd64", emulatorOf("amd64", "tcg")],
+    ["i386", emulatorOf("i386", "tcg")],
+    ["arm64", emulatorOf("arm64", "tcg")],
+    ["armhf", emulatorOf("armhf", "tcg")],
+    ["armhf", emulatorOf("armhf", "kvm")],
+    ["riscv64", emulatorOf("riscv64", "tcg")],
+  ];
+  for (const [arch, qemu] of emulated) {
+    test.skipIf(!existsSync(qemu))(
+      `of ${arch} runs under TCG (skipped where ${qemu} is not installed)`,
+      { timeout: 60_000 },
+      async () => {
+        expect(await tryAccelerator("tcg", arch, qemu)).toEqual({
+          accel: "tcg",
+          usable: true,
+          reason: "TCG ran a guest.",
+        });
+      },
+    );
+  }
+
+  test("writes its sum in letters", () => {
+    expect(sumText(0xbe09e480)).toBe("LOAJOEIA");
+    expect(sumText(0)).toBe("AAAAAAAA");
+    expect(sumText(0xffffffff)).toBe("PPPPPPPP");
+  });
+
+  test.each([
+    ["arm64", arm64TrialImage, 0x140],
+    ["armhf", armhfTrialImage, 0x100],
+    ["riscv64", riscv64TrialImage, 0x1000],
+  ] as const)(
+    "of %s has its page table, aligned, behind its code, and the turns in it",
+    (_arch, image, table) => {
+      const bytes = image(10);
+      expect(bytes.slice(table).some((byte) => byte !== 0)).toBe(true);
+      expect(bytes.slice(table - 4, table).every((byte) => byte === 0)).toBe(true);
+      expect(image(10)).not.toEqual(image(11));
+      expect(image(0x10000)).not.toEqual(image(0x20000));
     },
   );
+
+  test("of arm64 is an Image kernel that fits its header", () => {
+    const image = new DataView(arm64TrialImage().buffer);
+    expect(image.getUint32(56, true)).toBe(0x644d5241);
+    expect(image.byteLength).toBeLessThanOrEqual(image.getUint32(16, true));
+  });
 
   test("an emulator that is not there is said to be not there", async () => {
     const result = await tryAccelerator("tcg", "amd64", "/nonexistent/qemu-system-x86_64");
@@ -99,7 +195,7 @@ describe("the trial's guest", () => {
   });
 
   test("an architecture without a trial is never run under KVM", async () => {
-    expect(await tryAccelerator("kvm", "riscv64", "/nonexistent")).toMatchObject({ usable: false });
-    expect(await tryAccelerator("tcg", "riscv64", "/nonexistent")).toMatchObject({ usable: true });
+    expect(await tryAccelerator("kvm", "s390x", "/nonexistent")).toMatchObject({ usable: false });
+    expect(await tryAccelerator("tcg", "s390x", "/nonexistent")).toMatchObject({ usable: true });
   });
 });
