@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { isNarrow } from "../machine/guest-kernel.ts";
-import { run } from "../process.ts";
+import { missingProgram, run } from "../process.ts";
 import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
@@ -88,6 +88,7 @@ export async function provisionRootDisk(
   templateValues(facts);
 
   progress.step("prepare");
+  if (!hasInitrd) await requirePrograms(FOREIGN_PROGRAMS, signal);
   requireKeyring();
   const mirrors = chooseMirrors(await hostMirrors(signal), options);
   const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
@@ -153,6 +154,17 @@ export async function provisionRootDisk(
   } finally {
     for (const one of [root, overlay, sourcesFile, busyboxFolder])
       if (one !== undefined) await removeTree(one);
+  }
+}
+
+/** What making a guest of another architecture runs beside what every guest takes; docs/requirements.md has the packages. */
+const FOREIGN_PROGRAMS: readonly string[] = ["arch-test", "cpio", "modprobe"];
+
+async function requirePrograms(programs: readonly string[], signal: AbortSignal): Promise<void> {
+  for (const program of programs) {
+    const { missing } = await run(program, ["--version"], { signal, timeoutMs: 10_000 });
+    signal.throwIfAborted();
+    if (missing) throw missingProgram(program);
   }
 }
 
