@@ -50,6 +50,10 @@ export const create = defineCommand({
     },
     { flags: "--no-security", text: "do without the security archive" },
     { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
+    {
+      flags: "--second-stage <where>",
+      text: "where scripts of another architecture's packages run: auto, host, guest (default auto: the host where it can)",
+    },
     { flags: "--dry-run", text: "say what would be made and why, and make nothing" },
     { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
     timeoutOption(BOOT_TIMEOUT_S, "give up on the first boot"),
@@ -77,6 +81,7 @@ export const create = defineCommand({
     guestKernelArch: z
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
       .default("auto"),
+    secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).default("auto"),
     dryRun: z.boolean().default(false),
     keep: z.boolean().default(false),
     timeout: timeoutSchema(BOOT_TIMEOUT_S),
@@ -87,6 +92,7 @@ export const create = defineCommand({
       suite: options.suite,
       arch: options.arch,
       guestKernelArch: options.guestKernelArch,
+      secondStage: options.secondStage,
       memoryBytes: parseSize(options.memory, "--memory", "M"),
       cpus: options.cpus,
       diskBytes: parseSize(options.disk, "--disk", "G"),
@@ -191,6 +197,7 @@ function machineLine({ machine, cpu, bus, gic, console: serial, emulator, tested
 const STAGES: Readonly<Record<SecondStage, string>> = {
   native: "this host's processor",
   "qemu-user": "qemu-user; the guest makes its own initrd in its first boot",
+  guest: "the guest itself, in its first boot",
 };
 
 function interrupted(name: string, signal: string): UserError {

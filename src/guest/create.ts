@@ -45,7 +45,7 @@ import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
-import { type SecondStage, secondStage } from "../provision/second-stage.ts";
+import { type SecondStage, type SecondStageChoice, secondStage } from "../provision/second-stage.ts";
 import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { seedShare } from "../share/seed.ts";
@@ -62,6 +62,7 @@ export interface CreateOptions {
   /** Of the programs in the guest; the host's when undefined. As a person typed it. */
   readonly arch: string | undefined;
   readonly guestKernelArch: GuestKernelChoice;
+  readonly secondStage: SecondStageChoice;
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly diskBytes: number;
@@ -202,11 +203,15 @@ export class Creation {
       gic: host.gic,
       transport,
       transportReason,
-      stage: await secondStage(arch, {
-        host: host.arch,
-        programs32: host.el0_32,
-        emulation: async () => await ensureUserEmulation(arch),
-      }),
+      stage: await secondStage(
+        arch,
+        {
+          host: host.arch,
+          programs32: host.el0_32,
+          emulation: async () => await ensureUserEmulation(arch),
+        },
+        this.#options.secondStage,
+      ),
     };
   }
 
@@ -386,7 +391,7 @@ export class Creation {
     await startGuest(guest);
     this.#undo.push({ what: "the running domain", run: async () => await destroyIfRunning(this.#uuid) });
     const said = await this.#untilGood(guest, say, signal);
-    if (this.#provisioned?.firstInitrd === undefined) return said;
+    if (this.#made?.state.current?.source !== "provided") return said;
     // The host's initrd has done its work. Only a boot with what the guest made itself counts.
     await rebootGuest(guest, { force: false, timeoutMs: this.#options.bootTimeoutMs });
     const saidNow = await this.#untilGood(guest, say, signal);
@@ -424,7 +429,7 @@ export class Creation {
 function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): string {
   const { arch, kernelArch, accel } = shape;
   const what = kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
-  const how = stage === "native" ? "" : ", installed by qemu-user";
+  const how = { native: "", "qemu-user": ", installed by qemu-user", guest: ", installed by itself" }[stage];
   return `${suite} on ${what}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
 }
 

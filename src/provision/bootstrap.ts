@@ -13,6 +13,7 @@ import type { DebianArch } from "../kernel/arch.ts";
 import { missingProgram, run } from "../process.ts";
 import { lastLines } from "../text.ts";
 import { DISABLED_UNITS, enabledUnits } from "./guest-files.ts";
+import type { SecondStage } from "./second-stage.ts";
 import type { Suite } from "./suites.ts";
 
 export interface BootstrapOptions {
@@ -32,8 +33,8 @@ export interface BootstrapOptions {
   readonly proxy?: string | undefined;
   /** dpkg's own architecture in the guest, then those that it also takes packages of. */
   readonly architectures: readonly [DebianArch, ...DebianArch[]];
-  /** false: the kernel's installation makes no initrd. */
-  readonly makeInitrd: boolean;
+  /** Where the packages' scripts run. */
+  readonly stage: SecondStage;
   /** A folder that the package busybox-static is downloaded to, for {@link ./first-initrd.ts}; undefined: not needed. */
   readonly busyboxFolder?: string | undefined;
 }
@@ -54,6 +55,17 @@ const CUSTOMIZE_HOOK = [
   `chroot "$1" systemctl --quiet disable ${DISABLED_UNITS.join(" ")}`,
   // bookworm does not have it, nor the units that would look.
   '{ ! [ -x "$1/usr/lib/systemd/systemd-update-done" ] || chroot "$1" /usr/lib/systemd/systemd-update-done; }',
+].join(" && ");
+/**
+ * Of packages that are only unpacked: the guest installs them itself (in-guest/var/lib/bootshare/second-stage). The files go
+ * over what was unpacked, as they stay when dpkg unpacks the same packages again.
+ */
+const EXTRACT_HOOK = [
+  'cp --archive --no-preserve=ownership --remove-destination -- "$BOOTSHARE_OVERLAY/." "$1/"',
+  'mkdir "$1/var/lib/bootshare/debs"',
+  'mv -- "$1"/var/cache/apt/archives/*.deb "$1/var/lib/bootshare/debs"',
+  'echo "$BOOTSHARE_UNITS" >"$1/var/lib/bootshare/enable"',
+  `echo "${DISABLED_UNITS.join(" ")}" >"$1/var/lib/bootshare/disable"`,
 ].join(" && ");
 /** mmdebstrap's apt, which verifies what it downloads, outside of the guest. */
 const BUSYBOX_HOOK =
@@ -77,17 +89,25 @@ export function bootstrapCommand(options: BootstrapOptions): { file: string; arg
       "mmdebstrap",
       "--mode=root",
       "--format=directory",
-      "--variant=apt",
       `--architectures=${options.architectures.join(",")}`,
       `--include=${options.packages.join(",")}`,
-      `--essential-hook=${ESSENTIAL_HOOK}`,
-      `--customize-hook=${CUSTOMIZE_HOOK}`,
-      ...(options.busyboxFolder === undefined ? [] : [`--customize-hook=${BUSYBOX_HOOK}`]),
+      ...variant(options),
       options.suite.name,
       options.root,
       options.sourcesFile,
     ],
   };
+}
+
+function variant({ stage, busyboxFolder }: BootstrapOptions): string[] {
+  const busybox = busyboxFolder === undefined ? [] : [BUSYBOX_HOOK];
+  if (stage === "guest") {
+    // What mmdebstrap installs by itself otherwise. Unpacking runs nothing of the guest's.
+    const hooks = [EXTRACT_HOOK, ...busybox].map((hook) => `--extract-hook=${hook}`);
+    return ["--variant=extract", "--include=?essential", "--include=apt", ...hooks];
+  }
+  const hooks = [CUSTOMIZE_HOOK, ...busybox].map((hook) => `--customize-hook=${hook}`);
+  return ["--variant=apt", `--essential-hook=${ESSENTIAL_HOOK}`, ...hooks];
 }
 
 /** Seconds to wait before the second and third try, when an archive was being updated. */
@@ -152,11 +172,11 @@ async function once(
     env: {
       TMPDIR: options.temporary,
       BOOTSHARE_OVERLAY: options.overlay,
-      BOOTSHARE_UNITS: enabledUnits(options.makeInitrd).join(" "),
+      BOOTSHARE_UNITS: enabledUnits(options.stage).join(" "),
       ...(options.busyboxFolder === undefined ? {} : { BOOTSHARE_BUSYBOX: options.busyboxFolder }),
       DEBIAN_FRONTEND: "noninteractive",
       // Read by /etc/kernel/postinst.d/initramfs-tools.
-      ...(options.makeInitrd ? {} : { INITRD: "No" }),
+      ...(options.stage === "qemu-user" ? { INITRD: "No" } : {}),
       ...proxy,
     },
     onLine: (line) => {

@@ -2,6 +2,7 @@
  * The initrd of a guest's first boot, where none that was made on this host counts: busybox and the few modules that the
  * root disk needs, taken from the guest's own packages and put together here without running any of their programs.
  */
+import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { UserError } from "../errors.ts";
@@ -68,6 +69,10 @@ async function busyboxIn(unpacked: string): Promise<string> {
 /** Absolute paths of the modules' files, in the order in which they are to be loaded. */
 async function modulesFor(root: string, release: string, signal: AbortSignal): Promise<string[]> {
   const files = new Set<string>();
+  // Made by the kernel's own scripts, which may not have run yet.
+  if (!existsSync(join(root, "lib/modules", release, "modules.dep"))) {
+    await runOk("depmod", ["--basedir", root, release], { signal });
+  }
   for (const name of WANTED) {
     const args = ["--dirname", root, "--set-version", release, "--show-depends", "--ignore-install", name];
     const { exitCode, stdout, stderr } = await run("modprobe", args, { signal });

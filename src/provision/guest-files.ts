@@ -9,6 +9,7 @@ import { EXIT, UserError } from "../errors.ts";
 import { shippedFile } from "../paths.ts";
 import type { Transport } from "../share/transport.ts";
 import { VERSION } from "../version.ts";
+import type { SecondStage } from "./second-stage.ts";
 import type { Suite } from "./suites.ts";
 
 export interface GuestFacts {
@@ -23,26 +24,22 @@ export interface GuestFacts {
   readonly rootUuid: string;
   /** The line of /etc/fstab that mounts the boot share. */
   readonly shareFstabLine: string;
-  /** false: the guest makes its own initrd in its first boot. */
-  readonly hasInitrd: boolean;
+  /** Where its packages are installed. */
+  readonly stage: SecondStage;
   /** 32-bit programs on a 64-bit kernel. */
   readonly narrow: boolean;
   /** Public keys that may log in as root, one line each. */
   readonly authorizedKeys: readonly string[];
 }
 
-/**
- * Units that a guest is made with.
- *
- * @param hasInitrd false: the guest makes its own in its first boot
- */
-export function enabledUnits(hasInitrd: boolean): readonly string[] {
+/** Units that a guest is made with. */
+export function enabledUnits(stage: SecondStage): readonly string[] {
   return [
     "systemd-networkd.service",
     "bootshare-up.service",
     "bootshare-gate.service",
     "bootshare-good.service",
-    ...(hasInitrd ? [] : ["bootshare-own-initrd.service"]),
+    ...(stage === "qemu-user" ? ["bootshare-own-initrd.service"] : []),
   ];
 }
 
@@ -58,9 +55,10 @@ const MODES: Readonly<Record<string, number>> = {
 
 /** Files that not every guest gets. */
 const ONLY_WHERE: Readonly<Record<string, (facts: GuestFacts) => boolean>> = {
-  "etc/bootshare/make-own-initrd": ({ hasInitrd }) => !hasInitrd,
-  "usr/lib/bootshare/own-initrd": ({ hasInitrd }) => !hasInitrd,
-  "usr/lib/systemd/system/bootshare-own-initrd.service": ({ hasInitrd }) => !hasInitrd,
+  "etc/bootshare/make-own-initrd": ({ stage }) => stage === "qemu-user",
+  "usr/lib/bootshare/own-initrd": ({ stage }) => stage === "qemu-user",
+  "usr/lib/systemd/system/bootshare-own-initrd.service": ({ stage }) => stage === "qemu-user",
+  "var/lib/bootshare/second-stage": ({ stage }) => stage === "guest",
   "usr/lib/bootshare/init32": ({ narrow }) => narrow,
 };
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { isNarrow } from "../machine/guest-kernel.ts";
-import { missingProgram, run } from "../process.ts";
+import { missingProgram, run, runOk } from "../process.ts";
 import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
@@ -74,13 +74,12 @@ export async function provisionRootDisk(
   signal: AbortSignal,
 ): Promise<Provisioned> {
   const { work } = options;
-  const { arch, kernelArch } = options;
-  const hasInitrd = initrdCounts(options.stage);
+  const { arch, kernelArch, stage } = options;
+  const hasInitrd = initrdCounts(stage);
   const facts: GuestFacts = {
     ...options,
     suite: findSuite(options.suite),
     rootUuid: randomUUID(),
-    hasInitrd,
     narrow: isNarrow(arch, kernelArch),
   };
   const kernel = kernelPackage(facts.suite, arch, options.transport, options.kernelPackage, kernelArch);
@@ -88,7 +87,7 @@ export async function provisionRootDisk(
   templateValues(facts);
 
   progress.step("prepare");
-  if (!hasInitrd) await requirePrograms(FOREIGN_PROGRAMS, signal);
+  await requirePrograms(STAGE_PROGRAMS[stage], signal);
   requireKeyring();
   const mirrors = chooseMirrors(await hostMirrors(signal), options);
   const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
@@ -123,7 +122,7 @@ export async function provisionRootDisk(
         temporary,
         proxy,
         architectures: [arch, ...new Set(others)],
-        makeInitrd: hasInitrd,
+        stage,
         busyboxFolder,
       },
       (line) => progress.line(line),
@@ -137,6 +136,8 @@ export async function provisionRootDisk(
       const release = kernelRelease;
       await makeFirstInitrd({ root, release, busyboxPackage, temporary, initrd: firstInitrd }, signal);
     }
+    // Made by the openssh-server package else. Its scripts keep keys that are there.
+    if (stage === "guest") await runOk("ssh-keygen", ["-q", "-A", "-f", root], { signal });
     const hostPublicKeys = await readHostKeys(root);
     await makeDisk(root, diskPath, facts.rootUuid, options.diskBytes, signal);
     return {
@@ -158,7 +159,11 @@ export async function provisionRootDisk(
 }
 
 /** What making a guest of another architecture runs beside what every guest takes; docs/requirements.md has the packages. */
-const FOREIGN_PROGRAMS: readonly string[] = ["arch-test", "cpio", "modprobe"];
+const STAGE_PROGRAMS: Readonly<Record<SecondStage, readonly string[]>> = {
+  native: [],
+  "qemu-user": ["arch-test", "cpio", "modprobe"],
+  guest: ["cpio", "depmod", "modprobe"],
+};
 
 async function requirePrograms(programs: readonly string[], signal: AbortSignal): Promise<void> {
   for (const program of programs) {

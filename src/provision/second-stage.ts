@@ -10,7 +10,12 @@ export type SecondStage =
   /** By this host's processor. */
   | "native"
   /** By this host, through QEMU's user-mode emulation. */
-  | "qemu-user";
+  | "qemu-user"
+  /** By the guest itself, in its first boot. Works on every host, and takes a whole emulated machine's time. */
+  | "guest";
+
+/** `host`: on this host, in whatever way it can. */
+export type SecondStageChoice = "auto" | "host" | "guest";
 
 export interface SecondStageFacts {
   /** Debian's name of the host's architecture, or Node's where Debian has none. */
@@ -31,15 +36,28 @@ export function runsNatively(
   return host === "arm64" && (arch === "armhf" || arch === "armel") && programs32 === true;
 }
 
-/** @throws {UserError} `FOREIGN_PROGRAMS` where this host runs programs of the architecture in no way */
-export async function secondStage(arch: DebianArch, facts: SecondStageFacts): Promise<SecondStage> {
+/**
+ * Chooses the way: the host where it can, for user-mode emulation is about twice as fast as a whole emulated machine.
+ *
+ * @throws {UserError} `FOREIGN_PROGRAMS` where the host was asked for and runs such programs in no way
+ */
+export async function secondStage(
+  arch: DebianArch,
+  facts: SecondStageFacts,
+  wanted: SecondStageChoice,
+): Promise<SecondStage> {
+  if (wanted === "guest") return "guest";
   if (runsNatively(arch, facts)) return "native";
   const { usable, found, fix } = await facts.emulation();
   if (usable) return "qemu-user";
+  if (wanted === "auto") return "guest";
   throw new UserError(
     "FOREIGN_PROGRAMS",
     `This host cannot run the installation scripts of ${arch} packages: ${found}.`,
-    { exitCode: EXIT.unusable, ...(fix === undefined ? {} : { hint: `Mend it with: ${fix}` }) },
+    {
+      exitCode: EXIT.unusable,
+      hint: `${fix === undefined ? "" : `Mend it with: ${fix}; or `}let the guest run them itself: --second-stage guest`,
+    },
   );
 }
 

@@ -11,10 +11,11 @@ import {
 } from "../vm/machine.ts";
 
 describe.each([
-  { arch: "arm64", suite: "trixie", machine: "aarch64" },
-  { arch: "riscv64", suite: "trixie", machine: "riscv64" },
-])("$arch, emulated", ({ arch, suite, machine }) => {
-  const name = `bs-long-${arch}`;
+  { arch: "arm64", suite: "trixie", stage: "auto", machine: "aarch64" },
+  { arch: "riscv64", suite: "trixie", stage: "auto", machine: "riscv64" },
+  { arch: "armhf", suite: "bookworm", stage: "guest", machine: "armv7l" },
+])("$arch, emulated, second stage $stage", ({ arch, suite, stage, machine }) => {
+  const name = `bs-long-${arch}-${stage}`;
   afterAll(async () => {
     await tryBootshare("delete", "--force", name);
   });
@@ -22,7 +23,7 @@ describe.each([
   it("is made, boots, and comes back from a reboot inside it", async () => {
     keepLogsOnFailure(name, name);
     await tryBootshare("delete", "--force", name);
-    await createForeign(name, arch, "--suite", suite);
+    await createForeign(name, arch, "--suite", suite, "--second-stage", stage);
     expect(await inGuest(name, "uname", "-m")).toBe(machine);
     expect(await inGuest(name, "systemctl", "is-system-running", "--wait")).toBe("running");
     const before = await statusOf(name);

@@ -34,7 +34,7 @@ describe("bootstrapCommand", () => {
     root: "/w/root",
     temporary: "/w/tmp",
     architectures: ["armhf", "arm64"],
-    makeInitrd: true,
+    stage: "native",
   };
 
   it("keeps processes and mounts in namespaces of their own", () => {
@@ -53,6 +53,14 @@ describe("bootstrapCommand", () => {
     expect(args.slice(-3)).toEqual(["trixie", "/w/root", "/w/debian.sources"]);
     expect(args).toContain("--include=udev,less");
     expect(args).toContain("--architectures=armhf,arm64");
+  });
+
+  it("only unpacks what the guest installs itself", () => {
+    const { args } = bootstrapCommand({ ...options, stage: "guest" });
+    expect(args).toContain("--variant=extract");
+    expect(args).toContain("--include=?essential");
+    expect(args.filter((arg) => arg.startsWith("--extract-hook="))).toHaveLength(1);
+    expect(args.filter((arg) => /^--(customize|essential)-hook=/.test(arg))).toEqual([]);
   });
 
   it("downloads busybox where the first initrd needs it, and only there", () => {

@@ -27,7 +27,7 @@ const FACTS: GuestFacts = {
   rootUuid: "2785e801-94e2-43df-8fd9-d412eed81ff9",
   shareFstabLine: "virtio-boot /boot 9p trans=virtio,version=9p2000.L,x-systemd.automount 0 0",
   authorizedKeys: [`${KEY}\n`, "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB"],
-  hasInitrd: true,
+  stage: "native",
   narrow: false,
 };
 
@@ -128,21 +128,26 @@ describe("writeGuestFiles", () => {
     expect(read("etc/bootshare/guest.conf")).toMatch(/\nSUITE=trixie\nARCHITECTURE=amd64\nTRANSPORT=9p\n$/);
   });
 
-  const SPECIAL = [
+  const OWN_INITRD = [
     "etc/bootshare/make-own-initrd",
-    "usr/lib/bootshare/init32",
     "usr/lib/bootshare/own-initrd",
     "usr/lib/systemd/system/bootshare-own-initrd.service",
   ];
-  it.each([
-    [true, false, []],
-    [true, true, ["usr/lib/bootshare/init32"]],
-    [false, false, SPECIAL.filter((path) => !path.endsWith("init32"))],
-    [false, true, SPECIAL],
-  ])("with an initrd %s, narrow %s: %j beside the usual", async (hasInitrd, narrow, expected) => {
-    const paths = await writeGuestFiles(join(folder, "o"), { ...FACTS, hasInitrd, narrow });
-    expect(paths.filter((path) => SPECIAL.includes(path))).toEqual(expected);
-    expect(enabledUnits(hasInitrd).includes("bootshare-own-initrd.service")).toBe(!hasInitrd);
+  const SECOND_STAGE = "var/lib/bootshare/second-stage";
+  const INIT32 = "usr/lib/bootshare/init32";
+  const special: [GuestFacts["stage"], boolean, string[]][] = [
+    ["native", false, []],
+    ["native", true, [INIT32]],
+    ["qemu-user", false, OWN_INITRD],
+    ["qemu-user", true, [...OWN_INITRD, INIT32]],
+    ["guest", false, [SECOND_STAGE]],
+    ["guest", true, [INIT32, SECOND_STAGE]],
+  ];
+  it.each(special)("stage %s, narrow %s: %j beside the usual", async (stage, narrow, expected) => {
+    const paths = await writeGuestFiles(join(folder, "o"), { ...FACTS, stage, narrow });
+    const known = [...OWN_INITRD, SECOND_STAGE, INIT32];
+    expect(paths.filter((path) => known.includes(path)).sort()).toEqual([...expected].sort());
+    expect(enabledUnits(stage).includes("bootshare-own-initrd.service")).toBe(stage === "qemu-user");
   });
 
   it("sets modes whatever the umask", async () => {

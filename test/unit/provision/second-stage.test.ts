@@ -39,24 +39,30 @@ describe("secondStage", () => {
 
   it("does not ask for emulation where the processor runs the programs", async () => {
     const never = { ...facts(NONE), emulation: async () => await Promise.reject(new Error("asked")) };
-    expect(await secondStage("i386", never)).toBe("native");
+    expect(await secondStage("i386", never, "auto")).toBe("native");
   });
 
   it("emulates what the processor does not run", async () => {
-    expect(await secondStage("armhf", facts(USABLE))).toBe("qemu-user");
+    expect(await secondStage("armhf", facts(USABLE), "auto")).toBe("qemu-user");
   });
 
-  it("says what is missing, and how to mend it", async () => {
-    await expect(secondStage("armhf", facts(NONE))).rejects.toMatchObject({
+  it("leaves it to the guest where the host can do nothing, or where that is asked for", async () => {
+    expect(await secondStage("armhf", facts(NONE), "auto")).toBe("guest");
+    expect(await secondStage("armhf", facts(USABLE), "guest")).toBe("guest");
+    expect(await secondStage("amd64", facts(USABLE), "guest")).toBe("guest");
+  });
+
+  it("says what is missing where the host was asked for, and how to mend it", async () => {
+    await expect(secondStage("armhf", facts(NONE), "host")).rejects.toMatchObject({
       code: "FOREIGN_PROGRAMS",
       message:
         "This host cannot run the installation scripts of armhf packages: no emulator is registered as qemu-arm.",
-      hint: "Mend it with: apt-get install X",
+      hint: "Mend it with: apt-get install X; or let the guest run them itself: --second-stage guest",
     });
   });
 
   it("lets only an initrd count that no emulator made", () => {
-    expect([initrdCounts("native"), initrdCounts("qemu-user")]).toEqual([true, false]);
+    expect((["native", "qemu-user", "guest"] as const).map(initrdCounts)).toEqual([true, false, false]);
   });
 });
 
