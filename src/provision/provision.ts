@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { isNarrow } from "../machine/guest-kernel.ts";
+import { hostArch } from "../machine/host.ts";
 import { missingProgram, run, runOk } from "../process.ts";
 import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
@@ -87,7 +88,7 @@ export async function provisionRootDisk(
   templateValues(facts);
 
   progress.step("prepare");
-  await requirePrograms(STAGE_PROGRAMS[stage], signal);
+  await requirePrograms(programsFor(arch, stage), signal);
   requireKeyring();
   const mirrors = chooseMirrors(await hostMirrors(signal), options);
   const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
@@ -161,9 +162,15 @@ export async function provisionRootDisk(
 /** What making a guest of another architecture runs beside what every guest takes; docs/requirements.md has the packages. */
 const STAGE_PROGRAMS: Readonly<Record<SecondStage, readonly string[]>> = {
   native: [],
-  "qemu-user": ["arch-test", "cpio", "modprobe"],
+  "qemu-user": ["cpio", "modprobe"],
   guest: ["cpio", "depmod", "modprobe"],
 };
+
+function programsFor(arch: DebianArch, stage: SecondStage): readonly string[] {
+  // mmdebstrap asks it whether programs of an architecture that is not dpkg's own run here.
+  const archTest = stage !== "guest" && arch !== hostArch() ? ["arch-test"] : [];
+  return [...STAGE_PROGRAMS[stage], ...archTest];
+}
 
 async function requirePrograms(programs: readonly string[], signal: AbortSignal): Promise<void> {
   for (const program of programs) {
