@@ -56,7 +56,7 @@ export const eventSchema = z.discriminatedUnion("e", [
     why: z.string().optional(),
     unclean: z.boolean().optional(),
   }),
-  /** The hook staged a pair for a new boot attempt. */
+  /** A pair was staged for a new boot attempt, by the hook or in its stead. */
   z.object({
     ...base,
     e: z.literal("prepare"),
@@ -68,8 +68,12 @@ export const eventSchema = z.discriminatedUnion("e", [
     skipped: z.array(z.object({ release: z.string(), reason: z.string() })),
     /** The host's boot id: another one later means that the host was rebooted. */
     hostBoot: z.string(),
+    /**
+     * false: libvirt calls no hook. bootshare itself staged the pair, says *started*, and nobody will say *released*.
+     */
+    hook: z.boolean().optional(),
   }),
-  /** The hook found nothing that boots and refused the start. */
+  /** Nothing was found that boots, and the start was refused. */
   z.object({ ...base, e: z.literal("refused"), reason: z.string() }),
   /** A saved guest is being restored: its attempt goes on with the kernel in its memory. */
   z.object({ ...base, e: z.literal("restore") }),

@@ -1,6 +1,7 @@
 /**
- * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's
- * run/ and pairs/. Never calls libvirt and never waits.
+ * What is done before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/ and
+ * pairs/. Never calls libvirt and never waits. The hook does it; where libvirt calls none (session mode, without root's
+ * help), bootshare does, before it asks libvirt for the start (guest/launch.ts).
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -50,6 +51,12 @@ export function survey(
   return { catalogue: found, selection };
 }
 
+export interface PrepareOptions {
+  readonly now?: Date;
+  /** false: nobody but the caller knows of this start. The caller holds the guest's lock, and says *started*. */
+  readonly hook?: boolean;
+}
+
 /**
  * Stages the best kernel for a start and records the boot attempt.
  *
@@ -59,7 +66,7 @@ export function prepareBoot(
   paths: GuestPaths,
   name: string,
   arch: DebianArch,
-  now: Date = new Date(),
+  { now = new Date(), hook = true }: PrepareOptions = {},
 ): Prepared {
   cutLog(paths, now);
   const { selection } = survey(paths, arch);
@@ -85,7 +92,19 @@ export function prepareBoot(
     const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
     const good = readState(paths).good;
     rotateReport(paths);
-    appendEvents(paths, [{ e: "prepare", attempt: randomUUID(), hostBoot: hostBootId(), ...prepared }], now);
+    appendEvents(
+      paths,
+      [
+        {
+          e: "prepare",
+          attempt: randomUUID(),
+          hostBoot: hostBootId(),
+          ...(hook ? {} : { hook }),
+          ...prepared,
+        },
+      ],
+      now,
+    );
     prunePairs(paths, good === undefined ? [pair.id] : [pair.id, good.id]);
     return prepared;
   }

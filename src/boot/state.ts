@@ -13,6 +13,8 @@ export interface Attempt {
   readonly why: string;
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
   readonly hostBoot: string;
+  /** libvirt calls the hook, which says when it lets go of the domain. */
+  readonly hooked: boolean;
   /** QEMU ran. */
   readonly started?: string;
   /** libvirt let go of the domain, and has not taken it up again (restore). */
@@ -100,6 +102,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           why: event.why,
           skipped: event.skipped,
           hostBoot: event.hostBoot,
+          hooked: event.hook !== false,
         });
         pending = undefined;
         break;

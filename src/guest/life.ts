@@ -2,17 +2,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { appendEvents, readEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
-import { destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
+import { destroyDomain, shutdownDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
+import { launch } from "./launch.ts";
 import { withGuestLock } from "./lock.ts";
 
 /** How long a command waits for another one that changes the same guest, in milliseconds. */
 const LOCK_WAIT_MS = 30_000;
 
 /**
- * Starts a guest that is off. The hook chooses the kernel.
+ * Starts a guest that is off. The hook, or what stands in for it, chooses the kernel.
  *
- * @throws {UserError} `GUEST_RUNNING`, `HOOK_REFUSED_START`, `HOOK_NOT_CALLED`, …
+ * @throws {UserError} `GUEST_RUNNING`, `HOOK_REFUSED_START`, `NOTHING_BOOTABLE`, `HOOK_NOT_CALLED`, …
  */
 export async function startGuest(guest: Guest): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
@@ -32,7 +33,7 @@ async function startOff(view: GuestView): Promise<void> {
   appendEvents(view.paths, [{ e: "asked", what: "start", by: "person" }]);
   let failure: unknown;
   try {
-    await startDomain(view.uuid);
+    await launch(view);
   } catch (error) {
     failure = error;
   }
@@ -54,7 +55,7 @@ async function startOff(view: GuestView): Promise<void> {
   );
 }
 
-/** When the hook last wrote that it was called for a start of this guest. */
+/** When it was last written that a kernel was chosen for a start of this guest, or none could be. */
 function lastHookCall({ paths }: GuestView): string | undefined {
   return readEvents(paths).findLast(({ e }) => e === "prepare" || e === "refused" || e === "restore")?.t;
 }

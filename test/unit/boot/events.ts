@@ -10,7 +10,14 @@ export function pair(release: string): Pair {
   return { id, release, kernel: `vmlinuz-${release}`, initrd: `initrd.img-${release}` };
 }
 
-export function prepare(attempt: string, release = "6.1.0-1", hostBoot = HOST_BOOT): NewEvent {
+export function prepare(
+  attempt: string,
+  {
+    release = "6.1.0-1",
+    hostBoot = HOST_BOOT,
+    hook,
+  }: { release?: string; hostBoot?: string; hook?: boolean } = {},
+): NewEvent {
   return {
     e: "prepare",
     attempt,
@@ -19,6 +26,7 @@ export function prepare(attempt: string, release = "6.1.0-1", hostBoot = HOST_BO
     why: "because",
     skipped: [],
     hostBoot,
+    ...(hook === undefined ? {} : { hook }),
   };
 }
 
