@@ -10,7 +10,7 @@ import {
   statSync,
 } from "node:fs";
 import { copyFile, mkdtemp, rm, statfs } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { hasSystemd } from "../guest/host.ts";
@@ -24,8 +24,9 @@ import { kvmResult } from "../machine/choose.ts";
 import { machineShape } from "../machine/shape.ts";
 import { type TrialResult, tryAccelerator } from "../machine/trial.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
-import { run } from "../process.ts";
+import { run, searchPath } from "../process.ts";
 import { hostMirrors } from "../provision/sources.ts";
 import { serviceState } from "../serve/ensure.ts";
 import type { Probe, Refused } from "./probe.ts";
@@ -34,7 +35,8 @@ import type { Probe, Refused } from "./probe.ts";
 const SHORT_MS = 10_000;
 
 export const machineProbe: Probe = {
-  root: process.getuid?.() === 0,
+  mode: workMode(),
+  user: { name: userInfo().username, uid: userInfo().uid },
   systemd: hasSystemd(),
   nodeArch: process.arch,
   find: findProgram,
@@ -84,11 +86,11 @@ async function rememberedOrTried(arch: DebianArch): Promise<TrialResult> {
   }
 }
 
-/** In PATH; for an ordinary user also where root finds programs, since root is who runs them. */
+/** Where bootshare finds programs. */
 function findProgram(program: string): string | undefined {
-  const path = (process.env["PATH"] ?? "").split(":").filter((dir) => dir.startsWith("/"));
-  const places = process.getuid?.() === 0 ? path : [...path, "/usr/sbin", "/sbin"];
-  return places
+  return searchPath()
+    .split(":")
+    .filter((dir) => dir.startsWith("/"))
     .map((dir) => join(dir, program))
     .find((file) => refusable(() => accessSync(file, constants.X_OK)) === undefined);
 }
