@@ -37,7 +37,11 @@ export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] 
       title: "hook is called",
       need,
       async check() {
-        if (session && !(await status()).usable) return unknown("there is none to call");
+        const { installed, usable } = await status();
+        if (session && !usable)
+          return unknown(
+            installed ? "libvirt's daemon of this user does not call it yet" : "there is none to call",
+          );
         if (installedEmulator(arch, probe) === undefined)
           return unknown(`not tried without QEMU for ${arch}`);
         return judgeTrial(await probe.tryHook(arch));

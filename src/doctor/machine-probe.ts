@@ -33,6 +33,8 @@ import type { Probe, Refused } from "./probe.ts";
 
 /** Programs that only say something get this long, in milliseconds. */
 const SHORT_MS = 10_000;
+/** libvirt gets this long: a user's daemon that has never run looks at every QEMU of the machine before it answers. */
+const LIBVIRT_MS = 50_000;
 
 export const machineProbe: Probe = {
   mode: workMode(),
@@ -57,7 +59,7 @@ export const machineProbe: Probe = {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   },
-  virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: SHORT_MS }),
+  virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: LIBVIRT_MS }),
   daemon: findDaemon,
   hookStatus: async () => await hookStatus(),
   // The accelerator does not matter: QEMU is never run. Emulation needs nothing of the machine.
