@@ -16,7 +16,7 @@ function build(): Program {
     .showHelpAfterError("('bootshare --help' shows all commands)")
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 machine lacks something,\n6 time is up, 70 error in bootshare. Manual pages: docs/ of the source.",
+      "\nRun by root it works for the machine (qemu:///system), run by anybody else for that user's own guests\n(qemu:///session), without root's rights.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 machine lacks something,\n6 time is up, 70 error in bootshare. Manual pages: docs/ of the source.",
     );
   for (const command of COMMANDS) add(program, command);
   return program;

@@ -1,5 +1,6 @@
 /**
- * The libvirt hook, called by the guard in /etc/libvirt/hooks/qemu.d/ for domains of ours only:
+ * The libvirt hook, called by the guard in /etc/libvirt/hooks/qemu.d/ for domains of ours only, by the system's daemon as
+ * root and by users' own daemons as those users:
  *
  *     hook.mjs OPERATION SUB-OPERATION LIBVIRTD-PID [REASON]      with the domain's XML on standard input
  *
@@ -22,7 +23,8 @@ import { appendEvents } from "./boot/log.ts";
 import { noteRestore, prepareBoot, takeRestoreNote } from "./boot/prepare.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { type DomainFacts, parseDomain } from "./libvirt/domain-parse.ts";
-import { type GuestPaths, guestPathsOf, statePaths } from "./paths.ts";
+import { workMode } from "./mode.ts";
+import { type GuestPaths, guestPathsOf, type StatePaths, statePaths, stateRootIn } from "./paths.ts";
 import { printable } from "./text.ts";
 
 /** Above this many bytes the hook's log is put aside; two files of this size are kept at most. */
@@ -30,21 +32,24 @@ const LOG_CAP_BYTES = 256 * 1024;
 /** libvirt's XML of a domain is some kilobytes. */
 const XML_CAP_BYTES = 4 * 1024 * 1024;
 
-const state = statePaths();
-
 function main(argv: readonly string[]): number {
   process.umask(0o077);
   const [operation = "", subOperation = "", libvirtPid = "", reason = "-"] = argv;
   const phase = `${operation} ${subOperation}`;
+  let state = statePaths();
   try {
     const xml = readFileSync(0);
     if (xml.length > XML_CAP_BYTES)
       throw new UserError("XML_TOO_LARGE", "The domain's XML is larger than 4 MiB.");
     const domain = parseDomain(xml.toString("utf8"));
     if (domain.foreign) return 0;
-    return act(phase, domain, libvirtPid, reason);
+    state = statePaths(stateRootOf(domain));
+    const done = act(phase, state, domain, libvirtPid, reason);
+    if (done !== undefined) log(state, phase, done);
+    return 0;
   } catch (error) {
     log(
+      state,
       phase,
       error instanceof UserError ? error.message : String(error instanceof Error ? error.stack : error),
     );
@@ -55,20 +60,37 @@ function main(argv: readonly string[]): number {
   }
 }
 
-function act(phase: string, domain: DomainFacts, libvirtPid: string, reason: string): number {
-  const paths = guestPathsOf(domain.uuid);
+/**
+ * Where the guest is. The system's daemon runs the hook as root, so there it is a constant: a member of the group libvirt
+ * may have written the XML. A user's daemon runs it as that user, with an environment that has HOME and nothing of XDG's
+ * (virCommandAddEnvPassCommon), so their own domain says it: it names its kernel in the guest's folder, and whoever wrote
+ * it can do no more through this program than without.
+ */
+function stateRootOf(domain: DomainFacts): string {
+  const { name, stateRoot } = workMode();
+  if (name === "system") return stateRoot;
+  return stateRootIn(domain.kernel ?? "", domain.uuid) ?? stateRoot;
+}
+
+/** Returns what was done, for the log; undefined where there was nothing to do. */
+function act(
+  phase: string,
+  state: StatePaths,
+  domain: DomainFacts,
+  libvirtPid: string,
+  reason: string,
+): string | undefined {
+  const paths = guestPathsOf(domain.uuid, state.root);
   if (phase === "prepare begin") {
     refuseStranger(domain, paths);
     if (takeRestoreNote(paths, libvirtPid)) {
       appendEvents(paths, [{ e: "restore" }]);
-      log(phase, `${domain.uuid} is being restored: it keeps its kernel`);
-      return 0;
+      return `${domain.uuid} is being restored: it keeps its kernel`;
     }
     const prepared = prepareBoot(paths, domain.name, domain);
-    log(phase, `${domain.uuid} boots ${prepared.pair.release}: ${prepared.why}`);
-    return 0;
+    return `${domain.uuid} boots ${prepared.pair.release}: ${prepared.why}`;
   }
-  if (!existsSync(paths.dir)) return 0;
+  if (!existsSync(paths.dir)) return undefined;
   if (phase === "restore begin") noteRestore(paths, libvirtPid);
   if (phase === "started begin") appendEvents(paths, [{ e: "started" }]);
   if (phase === "release end") {
@@ -80,8 +102,7 @@ function act(phase: string, domain: DomainFacts, libvirtPid: string, reason: str
     mkdirSync(state.released, { recursive: true, mode: 0o700 });
     writeFileSync(join(state.released, domain.uuid), "");
   }
-  log(phase, domain.uuid);
-  return 0;
+  return domain.uuid;
 }
 
 /** A domain that carries our metadata and is not a guest of ours, or not this one. */
@@ -107,7 +128,7 @@ function refuseStranger(domain: DomainFacts, paths: GuestPaths): void {
   }
 }
 
-function log(phase: string, text: string): void {
+function log(state: StatePaths, phase: string, text: string): void {
   try {
     if (existsSync(state.hookLog) && statSync(state.hookLog).size > LOG_CAP_BYTES) {
       renameSync(state.hookLog, `${state.hookLog}.1`);

@@ -1,6 +1,7 @@
 /** Every file name that bootshare uses on the host, in one place. docs/internals.md mirrors this file. */
-import { join } from "node:path";
+import { isAbsolute, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { workMode } from "./mode.ts";
 
 /** The virtio-serial port on which a guest reports its boots, and the name of the share's mount tag. */
 export const REPORT_PORT = "org.bootshare.report";
@@ -11,11 +12,8 @@ export const METADATA_NAMESPACE = "https://bootshare.org/xmlns/domain/1";
 /** In a guest: the first process where a 64-bit kernel runs 32-bit programs. */
 export const INIT32 = "/usr/lib/bootshare/init32";
 
-/** Where system-wide state lives. Only root writes here. */
-export const STATE_ROOT = "/var/lib/bootshare";
-
-/** Names below a state root. */
-export function statePaths(root: string = STATE_ROOT) {
+/** Names below a state root (mode.ts). Only root, or in session mode the user, writes there. */
+export function statePaths(root: string = workMode().stateRoot) {
   return {
     root,
     /** One folder per guest, named by the UUID of its domain. */
@@ -74,9 +72,21 @@ export function guestPaths(dir: string) {
 export type GuestPaths = ReturnType<typeof guestPaths>;
 
 /** The paths of the guest whose domain has this UUID. */
-export function guestPathsOf(uuid: string, root: string = STATE_ROOT): GuestPaths {
+export function guestPathsOf(uuid: string, root: string = workMode().stateRoot): GuestPaths {
   if (!UUID_PATTERN.test(uuid)) throw new Error(`not a UUID: ${JSON.stringify(uuid)}`);
   return guestPaths(join(root, "guests", uuid));
+}
+
+/**
+ * The state root that a guest's domain lies below, as the path of its kernel tells: ROOT/guests/UUID/run/vmlinuz.
+ *
+ * @param kernel from the domain's XML, so only to be believed where its author may do all that bootshare may
+ * @returns undefined for a path of another form
+ */
+export function stateRootIn(kernel: string, uuid: string): string | undefined {
+  const end = guestPathsOf(uuid, "/").runKernel;
+  if (!isAbsolute(kernel) || normalize(kernel) !== kernel || !kernel.endsWith(end)) return undefined;
+  return kernel.slice(0, -end.length) || undefined;
 }
 
 /** Canonical lower-case UUID text, as libvirt prints it. */
@@ -96,8 +106,5 @@ export function shippedFile(name: string): string {
 
 /** Where libvirt keeps what QEMU printed, by the domain's name. */
 export function qemuLog(domainName: string): string {
-  return join("/var/log/libvirt/qemu", `${domainName}.log`);
+  return join(workMode().qemuLogDir, `${domainName}.log`);
 }
-
-/** The systemd unit of the service, as `bootshare service install` writes it. */
-export const SERVICE_UNIT = "/etc/systemd/system/bootshare.service";

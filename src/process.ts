@@ -34,6 +34,15 @@ export interface RunResult {
   readonly missing: boolean;
 }
 
+/** PATH, with the folders of administrators' programs (mke2fs, chroot), which ordinary users do not have in it. */
+export function searchPath(path: string = process.env["PATH"] ?? ""): string {
+  const folders = path.split(":").filter((folder) => folder !== "");
+  const missing = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].filter(
+    (folder) => !folders.includes(folder),
+  );
+  return [...folders, ...missing].join(":");
+}
+
 /** Largest output kept of one stream, in bytes of text. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
@@ -49,7 +58,7 @@ export async function run(
   const child = execa(file, [...args], {
     reject: false,
     input: options.input ?? "",
-    env: { LC_ALL: "C", ...options.env },
+    env: { LC_ALL: "C", PATH: searchPath(), ...options.env },
     maxBuffer: MAX_OUTPUT,
     forceKillAfterDelay: 5000,
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),

@@ -70,7 +70,7 @@ export const eventSchema = z.discriminatedUnion("e", [
    * share, and serves until a boot was good.
    */
   z.object({ ...base, e: z.literal("provided"), pair: pairSchema }),
-  /** The hook staged a pair for a new boot attempt. */
+  /** A pair was staged for a new boot attempt, by the hook or in its stead. */
   z.object({
     ...base,
     e: z.literal("prepare"),
@@ -82,6 +82,10 @@ export const eventSchema = z.discriminatedUnion("e", [
     skipped: z.array(z.object({ release: z.string(), reason: z.string() })),
     /** The host's boot id: another one later means that the host was rebooted. */
     hostBoot: z.string(),
+    /**
+     * false: libvirt calls no hook. bootshare itself staged the pair, says *started*, and nobody will say *released*.
+     */
+    hook: z.boolean().optional(),
   }),
   /** The domain was put into another layout while it was off, for this release. */
   z.object({
@@ -92,7 +96,7 @@ export const eventSchema = z.discriminatedUnion("e", [
     /** A phrase that follows the release. */
     why: z.string(),
   }),
-  /** The hook found nothing that boots and refused the start. */
+  /** Nothing was found that boots, and the start was refused. */
   z.object({ ...base, e: z.literal("refused"), reason: z.string() }),
   /** A saved guest is being restored: its attempt goes on with the kernel in its memory. */
   z.object({ ...base, e: z.literal("restore") }),

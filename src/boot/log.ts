@@ -52,8 +52,8 @@ export function readState(paths: GuestPaths): BootState {
 }
 
 /**
- * Cuts a log that has grown long: it becomes the old one, and the new one begins with what it came to. Only the hook
- * calls this, in *prepare*, where libvirt lets one start of a domain run at a time. Somebody who appends at that very
+ * Cuts a log that has grown long: it becomes the old one, and the new one begins with what it came to. Called in
+ * *prepare* alone, where libvirt, or without a hook the guest's lock, lets one start of a domain run at a time. Somebody who appends at that very
  * moment writes into the old file, which is still read.
  */
 export function cutLog(paths: GuestPaths, now: Date = new Date()): void {

@@ -60,10 +60,12 @@ const STARTING_MS = 120_000;
 /**
  * Whether an attempt is over. While libvirt is still starting a domain it shows it as shut off, so "shut off" counts
  * only when the hook saw libvirt let go of it, or the host was rebooted, or it has been so for longer than a start takes.
+ * Without a hook, *started* is what bootshare wrote when `virsh start` had come back: from then on "shut off" is the end.
  */
 function isOver(attempt: Attempt, domain: DomainStatus, moment: Moment): boolean {
   if (domain.state !== "shut off" || domain.reason === "saved" || domain.saved) return false;
   if (attempt.released !== undefined || attempt.hostBoot !== moment.hostBoot) return true;
+  if (!attempt.hooked && attempt.started !== undefined) return true;
   return moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared) > STARTING_MS;
 }
 

@@ -1,6 +1,7 @@
 /**
- * What the hook does before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/,
- * and the only one that takes anything out of pairs/. Never calls libvirt and never waits.
+ * What is done before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/ and
+ * pairs/. Never calls libvirt and never waits. The hook does it; where libvirt calls none (session mode, without root's
+ * help), bootshare does, before it asks libvirt for the start (guest/launch.ts).
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -57,6 +58,12 @@ export function survey(
   return { catalogue: found, selection };
 }
 
+export interface PrepareOptions {
+  readonly now?: Date;
+  /** false: nobody but the caller knows of this start. The caller holds the guest's lock, and says *started*. */
+  readonly hook?: boolean;
+}
+
 /**
  * Stages the best kernel for a start and records the boot attempt.
  *
@@ -66,7 +73,7 @@ export function prepareBoot(
   paths: GuestPaths,
   name: string,
   machine: DomainMachine,
-  now: Date = new Date(),
+  { now = new Date(), hook = true }: PrepareOptions = {},
 ): Prepared {
   cutLog(paths, now);
   const { selection } = survey(paths, machine);
@@ -92,7 +99,19 @@ export function prepareBoot(
     const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
     const { good, provided } = readState(paths);
     rotateReport(paths);
-    appendEvents(paths, [{ e: "prepare", attempt: randomUUID(), hostBoot: hostBootId(), ...prepared }], now);
+    appendEvents(
+      paths,
+      [
+        {
+          e: "prepare",
+          attempt: randomUUID(),
+          hostBoot: hostBootId(),
+          ...(hook ? {} : { hook }),
+          ...prepared,
+        },
+      ],
+      now,
+    );
     prunePairs(
       paths,
       [pair, good, provided].flatMap((one) => one?.id ?? []),

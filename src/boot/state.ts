@@ -25,6 +25,8 @@ export interface Attempt {
   readonly hostBoot: string;
   /** What was done to the domain since the attempt before this one. */
   readonly reshaped?: Reshape;
+  /** libvirt calls the hook, which says when it lets go of the domain. */
+  readonly hooked: boolean;
   /** QEMU ran. */
   readonly started?: string;
   /** libvirt let go of the domain, and has not taken it up again (restore). */
@@ -120,6 +122,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           skipped: event.skipped,
           hostBoot: event.hostBoot,
           ...(reshaped === undefined ? {} : { reshaped }),
+          hooked: event.hook !== false,
         });
         pending = undefined;
         reshaped = undefined;

@@ -21,7 +21,7 @@ export const create = defineCommand({
   name: "create",
   summary: "make a Debian guest and boot it",
   about:
-    "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. A step that fails takes away everything that was made.",
+    "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. An ordinary user's is made without root, in a user namespace. A step that fails takes away everything that was made.",
   arguments: [["<name>", "name of the new guest"]],
   options: [
     { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },
@@ -35,12 +35,12 @@ export const create = defineCommand({
     { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
     {
       flags: "--share <how>",
-      text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where this host has it)",
+      text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where libvirt here can serve it)",
     },
     { flags: "--accel <accel>", text: "auto, kvm, tcg (default auto: what a short trial shows to work)" },
     {
       flags: "--network <network>",
-      text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host)",
+      text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host, and no root)",
     },
     { flags: "--kernel <package>", text: "kernel package (default: Debian's for the architecture)" },
     { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },

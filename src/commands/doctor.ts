@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Examined, examine, usable } from "../doctor/examine.ts";
 import { machineProbe } from "../doctor/machine-probe.ts";
-import { linesOf, verdict } from "../doctor/report.ts";
+import { linesOf, subject, verdict } from "../doctor/report.ts";
 import { requirements } from "../doctor/requirements.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, isDebianArch } from "../kernel/arch.ts";
@@ -13,7 +13,7 @@ export const doctor = defineCommand({
   name: "doctor",
   summary: "whether this machine has what bootshare needs, and what mends it",
   about:
-    "Looks at this machine and says for each thing that making and running guests needs whether it is there, with the command that mends it. It changes nothing. Whether libvirt calls the hook is tried with a domain that the hook refuses; whether KVM or emulation runs a guest, with a tiny guest. Exit code 5 where the machine is not usable, or not known to be.",
+    "Looks at this machine and says for each thing that making and running guests needs whether it is there, with the command that mends it. It changes nothing. Whether libvirt calls the hook is tried with a domain that the hook refuses; whether KVM or emulation runs a guest, with a tiny guest. Root is told of the machine's guests, an ordinary user of their own (session mode). Exit code 5 where the machine is not usable, or not known to be.",
   options: [
     {
       flags: "--arch <arch>",
@@ -39,6 +39,7 @@ export const doctor = defineCommand({
         hint: "Name the guests' architecture with --arch.",
       });
     }
+    if (!options.json) printLines([subject(machineProbe.mode), ""]);
     const all: Examined[] = [];
     // One after the other: some are trials, and what is measured should not be disturbed. Each is shown as it is done.
     for (const requirement of requirements(arch, native, machineProbe)) {
@@ -46,8 +47,9 @@ export const doctor = defineCommand({
       all.push(one);
       if (!options.json) printLines(linesOf(one));
     }
-    if (options.json) printJson({ usable: usable(all), arch, requirements: all });
-    else printLines(["", verdict(all, arch, machineProbe.root)]);
+    if (options.json)
+      printJson({ usable: usable(all), mode: machineProbe.mode.name, arch, requirements: all });
+    else printLines(["", verdict(all, arch)]);
     return usable(all) === true ? EXIT.ok : EXIT.unusable;
   },
 });

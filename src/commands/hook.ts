@@ -8,7 +8,7 @@ export const hook: Command = {
   name: "hook",
   summary: "install, remove or check the libvirt hook",
   about:
-    "The libvirt hook chooses, checks and stages the kernel before every start of a guest. It is a file of its own in /etc/libvirt/hooks/qemu.d/, beside anybody else's, and leaves other domains alone.",
+    "The libvirt hook chooses, checks and stages the kernel before every start of a guest. It is a file of its own in /etc/libvirt/hooks/qemu.d/, beside anybody else's, and leaves other domains alone. Only root installs it; ordinary users' own libvirt daemons call it, too.",
   subcommands: [
     defineCommand({
       name: "install",

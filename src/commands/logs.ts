@@ -16,7 +16,7 @@ export const logs = defineCommand({
   name: "logs",
   summary: "what a guest's console, QEMU, the hook or the service wrote",
   about:
-    "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of the whole machine).",
+    "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of all guests).",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "--source <source>", text: `one of ${SOURCES.join(", ")} (default serial)` },

@@ -1,9 +1,10 @@
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { hasSystemd } from "../guest/host.ts";
-import { SERVICE_UNIT } from "../paths.ts";
+import { type WorkMode, workMode } from "../mode.ts";
 import { runOk } from "../process.ts";
 import { serviceState } from "../serve/ensure.ts";
 import { runService } from "../serve/service.ts";
@@ -17,7 +18,7 @@ export const service: Command = {
     name: "service",
     summary: "run the service that starts guests again when they reboot",
     about:
-      "Runs the reconciler in the foreground until it is ended by a signal. On machines with systemd, 'bootshare service install' makes it a unit; elsewhere, commands that start guests start it by themselves. It may be killed at any time: what happened meanwhile is found when it runs again.",
+      "Runs the reconciler in the foreground until it is ended by a signal. On machines with systemd, 'bootshare service install' makes it a unit (an ordinary user's: one of 'systemctl --user'); elsewhere, commands that start guests start it by themselves. It may be killed at any time: what happened meanwhile is found when it runs again.",
     schema: z.object({}),
     action: async () => {
       const stop = new AbortController();
@@ -34,10 +35,19 @@ export const service: Command = {
       schema: z.object({}),
       action: async () => {
         requireSystemd();
-        await writeFileAtomic(SERVICE_UNIT, serviceUnit(process.execPath, thisProgram()), { mode: 0o644 });
-        await runOk("systemctl", ["daemon-reload"]);
-        await runOk("systemctl", ["enable", "--now", "bootshare.service"]);
-        printLines([`Installed and started ${SERVICE_UNIT}.`]);
+        const mode = workMode();
+        const { name, serviceUnit: file } = mode;
+        const unit = serviceUnit(process.execPath, thisProgram(), mode);
+        mkdirSync(dirname(file), { recursive: true });
+        await writeFileAtomic(file, unit, { mode: 0o644 });
+        await runOk("systemctl", [...managerOf(name), "daemon-reload"]);
+        await runOk("systemctl", [...managerOf(name), "enable", "--now", "bootshare.service"]);
+        printLines([
+          `Installed and started ${file}.`,
+          ...(name === "session"
+            ? [`It ends when you log out, unless 'loginctl enable-linger' was run.`]
+            : []),
+        ]);
         return undefined;
       },
     }),
@@ -47,10 +57,11 @@ export const service: Command = {
       schema: z.object({}),
       action: async () => {
         requireSystemd();
-        await runOk("systemctl", ["disable", "--now", "bootshare.service"]);
-        rmSync(SERVICE_UNIT, { force: true });
-        await runOk("systemctl", ["daemon-reload"]);
-        printLines([`Removed ${SERVICE_UNIT}.`]);
+        const { name, serviceUnit: file } = workMode();
+        await runOk("systemctl", [...managerOf(name), "disable", "--now", "bootshare.service"]);
+        rmSync(file, { force: true });
+        await runOk("systemctl", [...managerOf(name), "daemon-reload"]);
+        printLines([`Removed ${file}.`]);
         return undefined;
       },
     }),
@@ -68,6 +79,11 @@ export const service: Command = {
     }),
   ],
 };
+
+/** Options of systemctl's: whose units. */
+function managerOf(mode: WorkMode["name"]): string[] {
+  return mode === "system" ? [] : ["--user"];
+}
 
 function requireSystemd(): void {
   if (hasSystemd()) return;

@@ -47,7 +47,7 @@ export function acceleratorRequirements(
     title: "KVM",
     need: "recommended",
     limitMs: TRIAL_LIMIT_MS,
-    check: async () => withoutEmulator(arch, probe) ?? judgeKvm((await facts()).kvm, probe.root),
+    check: async () => withoutEmulator(arch, probe) ?? judgeKvm((await facts()).kvm, probe),
   };
   const accelerator: Requirement = {
     id: "accelerator",
@@ -66,7 +66,9 @@ export function acceleratorRequirements(
       return usable ? met(`emulation: ${found}`) : unmet(found);
     },
   };
-  return possible ? [device, kvmRuns, accelerator] : [accelerator];
+  if (!possible) return [accelerator];
+  // In session mode QEMU runs as this user, and whether that one may open the device is what `kvm` finds.
+  return probe.mode.name === "session" ? [kvmRuns, accelerator] : [device, kvmRuns, accelerator];
 }
 
 function withoutEmulator(arch: DebianArch, probe: Probe): Finding | undefined {
@@ -94,10 +96,10 @@ function checkDevice(probe: Probe): Finding {
   );
 }
 
-function judgeKvm({ usable, reason }: HostFacts["kvm"], root: boolean): Finding {
+function judgeKvm({ usable, reason }: HostFacts["kvm"], { mode, user }: Probe): Finding {
   // The title says KVM already.
   const found = phrase(reason.replace(/^KVM /, ""));
   if (usable) return met(found);
-  // That an ordinary user is not let in tells nothing of root's guests.
-  return !root && /may not open/.test(reason) ? unknown(found) : unmet(found);
+  const outside = mode.name === "session" && /may not open/.test(reason);
+  return outside ? unmet(found, `adduser ${printable(user.name)} kvm`) : unmet(found);
 }

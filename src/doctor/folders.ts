@@ -10,6 +10,7 @@ import {
   openToAllProblem,
   type Problem,
   passageProblem,
+  privateProblem,
   rootOnlyProblem,
 } from "./modes.ts";
 import type { FileFacts, Probe } from "./probe.ts";
@@ -29,17 +30,22 @@ export function folderRequirements(probe: Probe): Requirement[] {
       need: "required",
       check: async () => await checkStateFolders(probe),
     },
-    {
-      id: "hook-files",
-      title: "hook files",
-      need: "required",
-      check: async () => checkHookFiles(probe),
-    },
+    // Whoever works without root has no rights there that anybody could take, and nothing to mend.
+    ...(probe.mode.name === "session" ? [] : [hookFiles(probe)]),
   ];
 }
 
+function hookFiles(probe: Probe): Requirement {
+  return {
+    id: "hook-files",
+    title: "hook files",
+    need: "required",
+    check: async () => checkHookFiles(probe),
+  };
+}
+
 async function checkSpace(probe: Probe): Promise<Finding> {
-  const { root } = statePaths();
+  const { root } = statePaths(probe.mode.stateRoot);
   let folder: string = root;
   while (folder !== "/" && isAbsent(probe, folder)) folder = dirname(folder);
   const free = await probe.freeBytes(folder);
@@ -55,7 +61,7 @@ function gib(bytes: number): string {
 }
 
 async function checkStateFolders(probe: Probe): Promise<Finding> {
-  const state = statePaths();
+  const state = statePaths(probe.mode.stateRoot);
   if (isAbsent(probe, state.root)) return met(`${state.root} is not there yet`);
   const problems: Problem[] = [];
   const judge = (path: string, rule: (path: string, facts: FileFacts) => Problem | undefined): void => {
@@ -63,14 +69,19 @@ async function checkStateFolders(probe: Probe): Promise<Finding> {
     const problem = "errno" in facts ? undefined : rule(path, facts);
     if (problem !== undefined) problems.push(problem);
   };
-  for (const folder of [state.root, state.guests]) judge(folder, passageProblem);
+  const owner = probe.mode.name === "session" ? probe.user.uid : undefined;
+  const passage = owner === undefined ? passageProblem : privateProblem(owner);
+  for (const folder of [state.root, state.guests]) judge(folder, passage);
   for (const path of Object.values(state)) judge(path, openToAllProblem);
   const names = probe.names(state.guests);
   const guests = "errno" in names ? [] : names.filter((name) => UUID_PATTERN.test(name));
-  const qemuGid = guests.length === 0 ? undefined : await qemuGroup(probe);
+  const qemuGid = guests.length === 0 || owner !== undefined ? undefined : await qemuGroup(probe);
   for (const uuid of guests) {
-    const { dir } = guestPathsOf(uuid);
-    judge(dir, (path, facts) => guestFolderProblem(path, facts, qemuGid));
+    const { dir } = guestPathsOf(uuid, state.root);
+    judge(
+      dir,
+      owner === undefined ? (path, facts) => guestFolderProblem(path, facts, qemuGid) : privateProblem(owner),
+    );
     for (const path of insideOf(dir)) judge(path, openToAllProblem);
   }
   if (problems.length === 0 && "errno" in names && names.errno !== "ENOENT") {

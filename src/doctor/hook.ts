@@ -2,7 +2,6 @@
 import type { DebianArch } from "../kernel/arch.ts";
 import type { HookStatus } from "../libvirt/hook-install.ts";
 import type { HookTrial } from "../libvirt/hook-trial.ts";
-import { SERVICE_UNIT } from "../paths.ts";
 import { printable } from "../text.ts";
 import { installedEmulator } from "./emulator.ts";
 import { phrase } from "./examine.ts";
@@ -11,7 +10,10 @@ import { type Finding, met, type Requirement, unknown, unmet } from "./requireme
 
 const INSTALL = "bootshare hook install --restart";
 
+/** In session mode the hook is root's to install, and bootshare does its work where there is none (guest/launch.ts). */
 export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] {
+  const session = probe.mode.name === "session";
+  const need = session ? "recommended" : "required";
   let asked: Promise<HookStatus> | undefined;
   const status = async (): Promise<HookStatus> => {
     asked ??= probe.hookStatus();
@@ -21,7 +23,7 @@ export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] 
     {
       id: "hook",
       title: "libvirt hook",
-      need: "required",
+      need,
       check: async () => judgeInstalled(await status()),
     },
     {
@@ -33,10 +35,13 @@ export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] 
     {
       id: "hook-called",
       title: "hook is called",
-      need: "required",
+      need,
       async check() {
-        // libvirt begins a log for the trial's domain, which only root can take away.
-        if (!probe.root) return unknown("only root tries it");
+        const { installed, usable } = await status();
+        if (session && !usable)
+          return unknown(
+            installed ? "libvirt's daemon of this user does not call it yet" : "there is none to call",
+          );
         if (installedEmulator(arch, probe) === undefined)
           return unknown(`not tried without QEMU for ${arch}`);
         return judgeTrial(await probe.tryHook(arch));
@@ -79,6 +84,7 @@ function checkService(probe: Probe): Finding {
   if (state === "running") return met(pid === null ? "running" : `running (process ${pid})`);
   const found = "stopped: a guest that reboots stays off";
   if (!probe.systemd) return unmet("stopped; commands that start guests start it", "bootshare service");
-  const unit = !("errno" in probe.stat(SERVICE_UNIT));
-  return unmet(found, unit ? "systemctl start bootshare" : "bootshare service install");
+  const unit = !("errno" in probe.stat(probe.mode.serviceUnit));
+  const manager = probe.mode.name === "session" ? "systemctl --user" : "systemctl";
+  return unmet(found, unit ? `${manager} start bootshare` : "bootshare service install");
 }

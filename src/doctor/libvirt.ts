@@ -3,7 +3,7 @@ import { UserError } from "../errors.ts";
 import { printable } from "../text.ts";
 import { phrase } from "./examine.ts";
 import type { Probe } from "./probe.ts";
-import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
+import { type Finding, met, type Requirement, unmet } from "./requirement.ts";
 import { isOlder, type Version, versionOf } from "./versions.ts";
 
 /** The first libvirt that calls hooks in qemu.d, and the oldest that bootshare was tried with (docs/requirements.md). */
@@ -12,10 +12,14 @@ const TRIED: Version = [9, 0];
 const VIRTLOGD_SOCKET = "/run/libvirt/virtlogd-sock";
 
 export function libvirtRequirements(probe: Probe): Requirement[] {
-  return [
+  const both: Requirement[] = [
     { id: "libvirt", title: "libvirt", need: "required", check: async () => await checkLibvirt(probe) },
     // It writes the guests' serial logs; a domain with such a log does not start without it.
     { id: "virtlogd", title: "virtlogd", need: "required", check: async () => checkVirtlogd(probe) },
+  ];
+  if (probe.mode.name === "session") return both;
+  return [
+    ...both,
     {
       id: "qemu-user",
       title: "QEMU's user",
@@ -40,7 +44,7 @@ async function checkLibvirt(probe: Probe): Promise<Finding> {
   const version = /^Running against daemon: (\d+)\.(\d+)\S*$/m.exec(text);
   if (version === null) return met(`it answers, and does not tell its version${process}`);
   const found = `${version[0].replace(/^.*: /, "")}${process}`;
-  if (isOlder(versionOf(version), QEMU_D))
+  if (probe.mode.name === "system" && isOlder(versionOf(version), QEMU_D))
     return unmet(`${found}: it calls no hooks in qemu.d; ${QEMU_D.join(".")} does`);
   return met(
     isOlder(versionOf(version), TRIED)
@@ -51,9 +55,7 @@ async function checkLibvirt(probe: Probe): Promise<Finding> {
 
 function trouble(error: UserError, probe: Probe): Finding {
   if (error.code === "LIBVIRT_UNREACHABLE") {
-    return probe.root
-      ? unmet("its daemon cannot be reached", startCommand(probe))
-      : unknown("this user may not ask it, or it does not run");
+    return unmet("its daemon cannot be reached", startCommand(probe));
   }
   const detail = error.detail ?? "";
   // virsh asks for the version of QEMU too; that there is none says another requirement.
@@ -75,10 +77,14 @@ async function checkQemuUser(probe: Probe): Promise<Finding> {
 function startCommand(probe: Probe): string {
   const daemon = ["libvirtd", "virtqemud"].find((name) => probe.find(name) !== undefined);
   if (daemon === undefined) return "apt-get install libvirt-daemon-system";
+  // virsh starts it where it can; where it cannot, the daemon says why.
+  if (probe.mode.name === "session") return `${daemon} --timeout=120 --verbose`;
   return probe.systemd ? `systemctl start ${daemon}` : `virtlogd -d; ${daemon} -d`;
 }
 
 function checkVirtlogd(probe: Probe): Finding {
+  if (probe.mode.name === "session" && probe.find("virtlogd") !== undefined)
+    return met("libvirt starts it when it is needed");
   const pid = Number(probe.read("/run/virtlogd.pid")?.trim());
   if (pid > 0 && probe.read(`/proc/${pid}/comm`)?.trim() === "virtlogd") return met(`process ${pid}`);
   if (probe.systemd && !("errno" in probe.stat(VIRTLOGD_SOCKET))) return met("systemd starts it when asked");

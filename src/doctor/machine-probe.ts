@@ -10,7 +10,7 @@ import {
   statSync,
 } from "node:fs";
 import { copyFile, mkdtemp, rm, statfs } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { hasSystemd } from "../guest/host.ts";
@@ -24,17 +24,21 @@ import { kvmResult } from "../machine/choose.ts";
 import { machineShape } from "../machine/shape.ts";
 import { type TrialResult, tryAccelerator } from "../machine/trial.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
-import { run } from "../process.ts";
+import { run, searchPath } from "../process.ts";
 import { hostMirrors } from "../provision/sources.ts";
 import { serviceState } from "../serve/ensure.ts";
 import type { Probe, Refused } from "./probe.ts";
 
 /** Programs that only say something get this long, in milliseconds. */
 const SHORT_MS = 10_000;
+/** libvirt gets this long: a user's daemon that has never run looks at every QEMU of the machine before it answers. */
+const LIBVIRT_MS = 50_000;
 
 export const machineProbe: Probe = {
-  root: process.getuid?.() === 0,
+  mode: workMode(),
+  user: { name: userInfo().username, uid: userInfo().uid },
   systemd: hasSystemd(),
   nodeArch: process.arch,
   find: findProgram,
@@ -55,7 +59,7 @@ export const machineProbe: Probe = {
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   },
-  virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: SHORT_MS }),
+  virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: LIBVIRT_MS }),
   daemon: findDaemon,
   hookStatus: async () => await hookStatus(),
   // The accelerator does not matter: QEMU is never run. Emulation needs nothing of the machine.
@@ -84,11 +88,11 @@ async function rememberedOrTried(arch: DebianArch): Promise<TrialResult> {
   }
 }
 
-/** In PATH; for an ordinary user also where root finds programs, since root is who runs them. */
+/** Where bootshare finds programs. */
 function findProgram(program: string): string | undefined {
-  const path = (process.env["PATH"] ?? "").split(":").filter((dir) => dir.startsWith("/"));
-  const places = process.getuid?.() === 0 ? path : [...path, "/usr/sbin", "/sbin"];
-  return places
+  return searchPath()
+    .split(":")
+    .filter((dir) => dir.startsWith("/"))
     .map((dir) => join(dir, program))
     .find((file) => refusable(() => accessSync(file, constants.X_OK)) === undefined);
 }

@@ -49,6 +49,15 @@ export function guestFolderProblem(
   return undefined;
 }
 
+/** A folder of a user's own, in session mode: theirs, and closed to everybody else. */
+export function privateProblem(uid: number): (path: string, facts: FileFacts) => Problem | undefined {
+  return (path, facts) => {
+    if (facts.uid !== uid) return { found: `${path} is not this user's`, fix: `chown ${uid} ${path}` };
+    if ((facts.mode & 0o077) === 0) return undefined;
+    return { found: `${path} is ${modeText(facts.mode)}, not 0700`, fix: `chmod 0700 ${path}` };
+  };
+}
+
 /** A file or folder that not everybody may write. */
 export function openToAllProblem(path: string, facts: FileFacts): Problem | undefined {
   if ((facts.mode & 0o002) === 0) return undefined;

@@ -5,6 +5,7 @@ import type { Daemon } from "../libvirt/daemon.ts";
 import type { HookStatus } from "../libvirt/hook-install.ts";
 import type { HookTrial } from "../libvirt/hook-trial.ts";
 import type { TrialResult } from "../machine/trial.ts";
+import type { WorkMode } from "../mode.ts";
 import type { RunResult } from "../process.ts";
 import type { HostMirrors } from "../provision/sources.ts";
 import type { ServiceState } from "../serve/ensure.ts";
@@ -24,8 +25,10 @@ export interface Refused {
 }
 
 export interface Probe {
-  /** This process is root. */
-  readonly root: boolean;
+  /** For whom guests are: root's answers and an ordinary user's are about different guests. */
+  readonly mode: WorkMode;
+  /** Who runs this. */
+  readonly user: { readonly name: string; readonly uid: number };
   /** systemd runs this machine. */
   readonly systemd: boolean;
   /** Node's name of the host's architecture. */

@@ -37,8 +37,12 @@ export function programRequirements(probe: Probe): Requirement[] {
         return path === undefined ? unmet("there is none, so /boot is shared by 9p", fix) : met(path);
       },
     },
-    // Only a 9p share takes it, and where there is no virtiofsd there is nothing else.
-    program("setfattr", "attr", probe.virtiofsd() === undefined ? "required" : "recommended"),
+    // Only a 9p share takes it, and where there is no virtiofsd, or libvirt runs none for users, there is nothing else.
+    program(
+      "setfattr",
+      "attr",
+      probe.virtiofsd() === undefined || probe.mode.name === "session" ? "required" : "recommended",
+    ),
     ...PROGRAMS.map(([name, debianPackage]) => program(name, debianPackage, "required")),
     {
       id: "archive-keys",

@@ -1,4 +1,6 @@
 /** What was found, for people: a line each, and a sentence at the end. */
+import type { WorkMode } from "../mode.ts";
+import { printable } from "../text.ts";
 import { type Examined, usable } from "./examine.ts";
 
 /** Width of the first column: the longest word and a space. */
@@ -11,8 +13,15 @@ export function linesOf({ title, ok, required, found, fix }: Examined): string[]
   return fix === null ? [line] : [line, `${" ".repeat(COLUMN)}fix: ${fix}`];
 }
 
+/** The first line: whose guests this is about. */
+export function subject({ name, uri, stateRoot }: WorkMode): string {
+  const whose =
+    name === "system" ? "Guests of this machine" : "Guests of this user alone, without root (session mode)";
+  return `${whose}: libvirt at ${uri}, folders in ${printable(stateRoot)}.`;
+}
+
 /** The last line. @param arch Debian's name of the guests' architecture */
-export function verdict(all: readonly Examined[], arch: string, root: boolean): string {
+export function verdict(all: readonly Examined[], arch: string): string {
   const required = all.filter((one) => one.required);
   const missing = required.filter((one) => one.ok === false);
   const unseen = required.filter((one) => one.ok === null);
@@ -22,7 +31,7 @@ export function verdict(all: readonly Examined[], arch: string, root: boolean): 
     case false:
       return `Not usable for ${arch} guests: ${count(missing.length)} missing.`;
     case null:
-      return `Not known: ${count(unseen.length)} still to be looked at${root ? "" : "; run it as root"}.`;
+      return `Not known: ${count(unseen.length)} still to be looked at.`;
   }
 }
 

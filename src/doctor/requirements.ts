@@ -12,6 +12,7 @@ import { libvirtRequirements } from "./libvirt.ts";
 import type { Probe } from "./probe.ts";
 import { programRequirements } from "./programs.ts";
 import type { Requirement } from "./requirement.ts";
+import { sessionRequirements } from "./session.ts";
 
 /**
  * The requirements in the order in which a person would mend them; the slow trials last.
@@ -25,6 +26,7 @@ export function requirements(arch: DebianArch, native: DebianArch | undefined, p
     ...libvirtRequirements(probe),
     ...hookRequirements(arch, probe),
     ...programRequirements(probe),
+    ...sessionRequirements(probe),
     ...folderRequirements(probe),
     ...foreignRequirements(arch, native, probe),
     ...acceleratorRequirements(arch, native, probe),

@@ -40,6 +40,7 @@ import { hostArch } from "../machine/host.ts";
 import { hostFacts } from "../machine/host-facts.ts";
 import { emulatorPackages, type MachineShape, machineShape } from "../machine/shape.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { workMode } from "../mode.ts";
 import { type GuestPaths, guestPathsOf, INIT32, statePaths } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
@@ -48,13 +49,16 @@ import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
 import { type SecondStage, type SecondStageChoice, secondStage } from "../provision/second-stage.ts";
 import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
+import { requireUserNamespace } from "../provision/user-namespace.ts";
 import { seedShare } from "../share/seed.ts";
 import type { ShareTransport } from "../share/transport.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { lastLines, printable } from "../text.ts";
+import { removeFolder } from "./delete.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
 import { qemuUser } from "./qemu-user.ts";
+import { presentVirtiofsObstacle, requireNetwork } from "./session.ts";
 
 export interface CreateOptions {
   readonly name: string;
@@ -182,7 +186,12 @@ export class Creation {
     }
     const suite = findSuite(suiteName);
     const arch = guestArch(this.#options.arch);
-    const { transport, reason: transportReason } = chooseTransport(this.#options.share);
+    const { transport, reason: transportReason } = chooseTransport(
+      this.#options.share,
+      findVirtiofsd(),
+      await presentVirtiofsObstacle(),
+    );
+    requireNetwork(this.#options.network);
     if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
     const host = await hostFacts(arch);
     const kernel = guestKernelArch(arch, host, this.#kernelWish(), {
@@ -229,27 +238,30 @@ export class Creation {
 
   async #check(): Promise<string> {
     const plan = await this.plan();
-    this.#reserve();
+    await this.#reserve();
     await requireFreeName(plan.name);
-    await requireHook();
+    // A user's guests do without it (launch.ts).
+    if (workMode().name === "system") await requireHook();
+    await requireUserNamespace();
     await requireSpace();
     this.#plan = plan;
     return summaryOf(plan);
   }
 
   /** Makes the work folder, and clears away what killed creations left: their locks went with them. */
-  #reserve(): void {
+  async #reserve(): Promise<void> {
     const { root, guests, work } = statePaths();
-    for (const folder of [root, guests, work]) mkdirSync(folder, { recursive: true, mode: 0o711 });
-    clearAbandoned(work);
+    for (const folder of [root, guests, work])
+      mkdirSync(folder, { recursive: true, mode: workMode().folderMode });
+    await clearAbandoned(work);
     // It has its name only when it is locked: what has a name and no lock was kept by --keep.
     const fresh = join(work, `${NEW}${this.#uuid}`);
-    mkdirSync(fresh, { mode: 0o711 });
+    mkdirSync(fresh, { mode: workMode().folderMode });
     if (!tryLock(openSync(join(fresh, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
     renameSync(fresh, this.#work);
     this.#undo.push({
       what: this.#work,
-      run: async () => await rm(this.#work, { recursive: true, force: true }),
+      run: async () => await removeFolder(this.#work),
     });
     const nameLock = join(work, `${this.#options.name}.lock`);
     if (!tryLock(openSync(nameLock, "a", 0o600))) {
@@ -311,16 +323,18 @@ export class Creation {
     const { transport, shape } = this.#planned();
     const paths = this.#paths;
     const qemu = await qemuUser();
-    mkdirSync(paths.dir, { mode: 0o710 });
+    mkdirSync(paths.dir, { mode: 0o700 });
     this.#undo.push({
       what: paths.dir,
-      run: async () => await rm(paths.dir, { recursive: true, force: true }),
+      run: async () => await removeFolder(paths.dir),
     });
-    for (const folder of [paths.run, paths.share]) mkdirSync(folder, { mode: 0o710 });
-    for (const folder of [paths.pairs, paths.ssh]) mkdirSync(folder, { mode: 0o700 });
-    for (const folder of [paths.dir, paths.run]) {
-      chownSync(folder, 0, qemu.gid);
-      chmodSync(folder, 0o710);
+    for (const folder of [paths.run, paths.share, paths.pairs, paths.ssh]) mkdirSync(folder, { mode: 0o700 });
+    // In session mode QEMU is this user, to whom all is open.
+    if (workMode().name === "system") {
+      for (const folder of [paths.dir, paths.run]) {
+        chownSync(folder, 0, qemu.gid);
+        chmodSync(folder, 0o710);
+      }
     }
     const names = readdirSync(made.bootDir, { withFileTypes: true });
     await seedShare(
@@ -418,7 +432,7 @@ export class Creation {
     const good = this.#made?.state.good;
     if (good !== undefined) prunePairs(this.#paths, [good.id]);
     if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
-    await rm(this.#work, { recursive: true, force: true });
+    await removeFolder(this.#work);
     await rm(join(statePaths().work, `${this.#options.name}.lock`), { force: true });
     this.#undo.length = 0;
     return undefined;
@@ -489,9 +503,17 @@ function requireEmulator({ emulator, arch }: MachineShape): void {
  */
 export function chooseTransport(
   asked: "auto" | "virtiofs" | "9p",
-  virtiofsd: string | undefined = findVirtiofsd(),
+  virtiofsd: string | undefined,
+  obstacle?: string,
 ): { transport: ShareTransport; reason: string } {
   if (asked === "9p") return { transport: TRANSPORTS["9p"], reason: "it was asked for" };
+  if (obstacle !== undefined) {
+    if (asked === "auto") return { transport: TRANSPORTS["9p"], reason: obstacle };
+    throw new UserError("VIRTIOFS_UNAVAILABLE", `virtiofs was asked for, and ${obstacle}.`, {
+      exitCode: EXIT.unusable,
+      hint: "Take --share 9p.",
+    });
+  }
   if (virtiofsd !== undefined) {
     return {
       transport: TRANSPORTS.virtiofs,
@@ -574,13 +596,13 @@ function randomMac(): string {
 const NEW = ".new-";
 const NEW_MS = 60_000;
 
-function clearAbandoned(work: string): void {
+async function clearAbandoned(work: string): Promise<void> {
   for (const entry of readdirSync(work, { withFileTypes: true })) {
     if (!entry.isDirectory()) continue;
     const folder = join(work, entry.name);
     if (entry.name.startsWith(NEW)) {
       const age = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > NEW_MS) rmSync(folder, { recursive: true, force: true });
+      if (age > NEW_MS) await removeFolder(folder);
       continue;
     }
     const lock = join(work, entry.name, "lock");
@@ -588,7 +610,7 @@ function clearAbandoned(work: string): void {
     const fd = openSync(lock, "a", 0o600);
     const abandoned = tryLock(fd);
     closeSync(fd);
-    if (abandoned) rmSync(join(work, entry.name), { recursive: true, force: true });
+    if (abandoned) await removeFolder(folder);
   }
 }
 

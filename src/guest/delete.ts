@@ -1,11 +1,12 @@
 /** Removing a guest: domain, disk, /boot, history. */
 import { existsSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { appendEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { destroyDomain, undefineDomain } from "../libvirt/virsh.ts";
 import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
+import { removeTree } from "../provision/bootstrap.ts";
 import { findGuest, type Guest } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
@@ -42,9 +43,22 @@ export function isOrphan(nameOrUuid: string): boolean {
   return UUID_PATTERN.test(nameOrUuid) && existsSync(guestPathsOf(nameOrUuid).dir);
 }
 
+/**
+ * Removes a folder of bootshare's that a guest may have written in: users of the guest have numbers of their own.
+ *
+ * @throws {UserError} `FOLDER_LEFT`
+ */
+export async function removeFolder(folder: string): Promise<void> {
+  await removeTree(folder);
+  if (!existsSync(folder)) return;
+  throw new UserError("FOLDER_LEFT", `${folder} could not be removed whole.`, {
+    hint: "Look at what is left of it, and remove that as root.",
+  });
+}
+
 /** Removes a guest's folder. Renamed first, so that half a folder is never taken for a guest. */
 export async function deleteFolder(uuid: string): Promise<void> {
   const doomed = join(statePaths().guests, `.deleted-${uuid}`);
   await rename(guestPathsOf(uuid).dir, doomed);
-  await rm(doomed, { recursive: true, force: true });
+  await removeFolder(doomed);
 }

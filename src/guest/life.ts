@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { appendEvents, readEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
-import { destroyDomain, shutdownDomain, startDomain } from "../libvirt/virsh.ts";
+import { destroyDomain, shutdownDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
+import { launch } from "./launch.ts";
 import { withGuestLock } from "./lock.ts";
 import { reshape } from "./reshape.ts";
 
@@ -14,10 +15,11 @@ const LOCK_WAIT_MS = 30_000;
 export type Tell = (sentence: string) => void;
 
 /**
- * Starts a guest that is off. The hook chooses the kernel, for which the domain is changed where it must be.
+ * Starts a guest that is off. The hook, or what stands in for it, chooses the kernel, for which the domain is changed where it
+ * must be.
  *
  * @param tell what was done to the domain, or could not be
- * @throws {UserError} `GUEST_RUNNING`, `HOOK_REFUSED_START`, `HOOK_NOT_CALLED`, …
+ * @throws {UserError} `GUEST_RUNNING`, `HOOK_REFUSED_START`, `NOTHING_BOOTABLE`, `HOOK_NOT_CALLED`, …
  */
 export async function startGuest(guest: Guest, tell: Tell = () => {}): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
@@ -39,7 +41,7 @@ async function startOff(view: GuestView, tell: Tell): Promise<void> {
   appendEvents(view.paths, [{ e: "asked", what: "start", by: "person" }]);
   let failure: unknown;
   try {
-    await startDomain(view.uuid);
+    await launch(view);
   } catch (error) {
     failure = error;
   }
@@ -61,7 +63,7 @@ async function startOff(view: GuestView, tell: Tell): Promise<void> {
   );
 }
 
-/** When the hook last wrote that it was called for a start of this guest. */
+/** When it was last written that a kernel was chosen for a start of this guest, or none could be. */
 function lastHookCall({ paths }: GuestView): string | undefined {
   return readEvents(paths).findLast(({ e }) => e === "prepare" || e === "refused" || e === "restore")?.t;
 }

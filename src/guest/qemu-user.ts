@@ -1,5 +1,7 @@
-/** The user that QEMU runs as in system-wide libvirt on Debian. */
+/** The user that QEMU runs as: in session mode one's own, in system mode the one that Debian's libvirt has for it. */
+import { userInfo } from "node:os";
 import { EXIT, UserError } from "../errors.ts";
+import { workMode } from "../mode.ts";
 import { run } from "../process.ts";
 
 export interface QemuUser {
@@ -15,6 +17,10 @@ const NAME = "libvirt-qemu";
 
 /** @throws {UserError} `QEMU_USER_MISSING` */
 export async function qemuUser(): Promise<QemuUser> {
+  if (workMode().name === "session") {
+    const { uid, gid } = userInfo();
+    return { uid, gid };
+  }
   const user = (await run("getent", ["passwd", NAME])).stdout.split(":");
   const group = (await run("getent", ["group", NAME])).stdout.split(":");
   const uid = Number(user[2]);

@@ -2,9 +2,9 @@
 import { appendEvents } from "../boot/log.ts";
 import { hostBootId } from "../boot/prepare.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { startDomain } from "../libvirt/virsh.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
+import { launch } from "./launch.ts";
 import { withGuestLock } from "./lock.ts";
 import { reshape } from "./reshape.ts";
 
@@ -39,16 +39,19 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
     { e: "asked", what: "start", by: "reconciler", why: action.why, unclean: action.unclean },
   ]);
   try {
-    await startDomain(guest.uuid);
+    await launch(guest);
     return { guest, action, ...reshaped };
   } catch (error) {
-    if (error instanceof UserError && error.code === "HOOK_REFUSED_START") {
+    if (error instanceof UserError && REFUSALS.has(error.code)) {
       // Nothing changes by trying again: only a person, or the guest's owner, can put a kernel there.
       appendEvents(guest.paths, [{ e: "gave-up", why: error.message }]);
     }
     return { guest, action, ...reshaped, problem: messageOf(error) };
   }
 }
+
+/** The start was refused for what is in the guest's /boot: by the hook, or by what stands in for it. */
+const REFUSALS: ReadonlySet<string> = new Set(["HOOK_REFUSED_START", "NOTHING_BOOTABLE"]);
 
 function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action: Action } {
   const moment = { hostBoot: hostBootId(), now: new Date() };

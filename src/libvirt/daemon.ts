@@ -1,12 +1,14 @@
 /** libvirt's daemon as a process of this machine: whether it runs, since when, and starting it again. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
+import { workMode } from "../mode.ts";
 import { run } from "../process.ts";
 import { virsh } from "./virsh.ts";
 
-/** The daemon that serves qemu:///system: libvirtd, or virtqemud where libvirt is in parts. */
+/** The daemon that serves this mode's guests: libvirtd, or virtqemud where libvirt is in parts. */
 export interface Daemon {
   readonly name: "virtqemud" | "libvirtd";
   readonly pid: number;
@@ -17,7 +19,7 @@ const DAEMONS = ["virtqemud", "libvirtd"] as const;
 /** The running daemon, from its pid file and the name of the process, or undefined. */
 export async function findDaemon(): Promise<Daemon | undefined> {
   for (const name of DAEMONS) {
-    const pid = Number((await readOr(`/run/${name}.pid`)).trim());
+    const pid = Number((await readOr(join(workMode().daemonDir, `${name}.pid`))).trim());
     if (pid > 0 && (await readOr(`/proc/${pid}/comm`)).trim() === name) return { name, pid };
   }
   return undefined;

@@ -2,7 +2,8 @@
 # bootshare @VERSION@
 # present since @STAMP@
 #
-# Installed by 'bootshare hook install'; do not edit. libvirt calls this for every QEMU domain of the machine:
+# Installed by 'bootshare hook install'; do not edit. libvirt calls this for every QEMU domain, as root for those of the
+# machine, and as a user for those of that user's own daemon (qemu:///session):
 #
 #     bootshare NAME OPERATION SUB-OPERATION EXTRA        with the domain's XML on standard input
 #

@@ -1,10 +1,10 @@
 /**
  * Installs, removes and checks libvirt's hook: a small shell script of ours in libvirt's folder for hooks, and the program
- * that it hands bootshare's own domains to. Both are real files that only root writes: libvirt runs them as root, and
- * where it is confined (AppArmor) it may not follow a link to elsewhere. Other people's hooks are never touched.
+ * that it hands bootshare's own domains to. Both are real files that only root writes: libvirt runs them as root, in users'
+ * own daemons as those users, and where it is confined (AppArmor) it may not follow a link to elsewhere. Other people's hooks are never touched.
  */
 import { constants, existsSync } from "node:fs";
-import { access, mkdir, open, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { access, chmod, mkdir, open, readFile, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EXIT, errnoOf, messageOf, UserError } from "../errors.ts";
 import { HOOK_FILE, HOOK_PROGRAM, METADATA_NAMESPACE, shippedFile } from "../paths.ts";
@@ -111,10 +111,7 @@ export async function installHook(
       lines.push(await replaceFile(file, content, mode));
     }
   } catch (error) {
-    if (!["EACCES", "EPERM"].includes(errnoOf(error) ?? "")) throw error;
-    throw new UserError("NOT_ROOT", `The hook could not be written: ${messageOf(error)}.`, {
-      hint: "Run it as root.",
-    });
+    throw notRoot("written", error);
   }
   const daemon = await findDaemon();
   if (daemon === undefined || !(await startedBefore(daemon, stamp))) return lines;
@@ -127,18 +124,35 @@ export async function installHook(
   return [...lines, await restartDaemon(daemon)];
 }
 
-/** Removes the hook and its program. Guests then boot what was staged for them last. @returns what was done, a line each */
+/**
+ * Removes the hook and its program. Guests then boot what was staged for them last.
+ *
+ * @returns what was done, a line each
+ * @throws {UserError} `NOT_ROOT`
+ */
 export async function removeHook(places: HookPlaces = hookPlaces): Promise<string[]> {
   const lines: string[] = [];
   // The guard first: see installHook.
   for (const file of [places.guard, places.program]) {
     const there = existsSync(file);
-    await rm(file, { force: true });
+    try {
+      await rm(file, { force: true });
+    } catch (error) {
+      throw notRoot("removed", error);
+    }
     lines.push(there ? `removed ${file}` : `${file} was not there`);
   }
   // Ours alone; not empty if it holds anything else.
   await rmdir(dirname(places.program)).catch(() => undefined);
   return lines;
+}
+
+/** What the system refused, for who may not write there; anything else as it is. */
+function notRoot(what: "written" | "removed", error: unknown): unknown {
+  if (!["EACCES", "EPERM"].includes(errnoOf(error) ?? "")) return error;
+  return new UserError("NOT_ROOT", `The hook could not be ${what}: ${messageOf(error)}.`, {
+    hint: "Run it as root. Ordinary users' guests do without the hook, too: docs/limitations.md says what differs.",
+  });
 }
 
 /** Looks whether the hook is installed, is that of this bootshare, can run, and is known to libvirt's daemon. */
@@ -213,6 +227,13 @@ async function isExecutable(file: string): Promise<boolean> {
   );
 }
 
+/** Makes folders that everybody may pass, whatever root's umask is: users' own daemons call the hook as well. */
+async function makeFolders(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.startsWith(first); made = dirname(made)) await chmod(made, 0o755);
+}
+
 /**
  * Puts a new file in place of what has that name, whole or not at all. It is written one folder above: libvirt runs every
  * executable file that it finds in its folder for hooks.
@@ -220,7 +241,7 @@ async function isExecutable(file: string): Promise<boolean> {
 async function replaceFile(file: string, content: string, mode: number): Promise<string> {
   const before = await readIfThere(file);
   if (before === content && (mode === 0o644 || (await isExecutable(file)))) return `${file} is up to date`;
-  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  await makeFolders(dirname(file));
   const fresh = join(dirname(dirname(file)), `.bootshare-${process.pid}.new`);
   try {
     await rm(fresh, { force: true });

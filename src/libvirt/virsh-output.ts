@@ -1,5 +1,6 @@
 /** Reads what virsh prints (LC_ALL=C). Pure, apart from {@link ./virsh.ts} so that tests need no libvirt. */
 import { EXIT, UserError } from "../errors.ts";
+import { workMode } from "../mode.ts";
 import { UUID_PATTERN } from "../paths.ts";
 import { printable } from "../text.ts";
 
@@ -99,6 +100,12 @@ export function parseStatuses(text: string, marker: string): DomainEntry[] {
   }));
 }
 
+/** The daemon's version in what `virsh version --daemon` prints. */
+export function parseDaemonVersion(text: string): readonly [major: number, minor: number] | undefined {
+  const version = /^Running against daemon: (\d+)\.(\d+)\S*$/m.exec(text);
+  return version === null ? undefined : [Number(version[1]), Number(version[2])];
+}
+
 /** Addresses in what `virsh domifaddr` prints, IPv4 first; none of the loopback interface or of link scope. */
 export function parseAddresses(text: string): string[] {
   const found = [...text.matchAll(/ (ipv[46]) +([0-9a-fA-F.:]+)\/\d+\s*$/gm)].map(
@@ -116,6 +123,13 @@ interface KnownError {
   readonly error: (match: RegExpExecArray, said: string) => UserError;
 }
 
+const UNREACHABLE_HINTS = {
+  system:
+    "Start it with 'systemctl start libvirtd', or on a machine without systemd with 'virtlogd -d; libvirtd -d'.",
+  session:
+    "virsh starts a daemon of your own: see that libvirtd is installed, and that XDG_RUNTIME_DIR, where it is set, is a folder of yours.",
+} as const;
+
 const KNOWN_ERRORS: readonly KnownError[] = [
   {
     pattern: /Hook script execution failed: ([\s\S]*)/,
@@ -125,9 +139,9 @@ const KNOWN_ERRORS: readonly KnownError[] = [
     pattern:
       /failed to connect to the hypervisor|Failed to connect socket|Cannot recv data|Connection reset by peer|client socket is closed|End of file while reading data/i,
     error: (_, said) =>
-      new UserError("LIBVIRT_UNREACHABLE", "libvirt's daemon cannot be reached at qemu:///system.", {
+      new UserError("LIBVIRT_UNREACHABLE", `libvirt's daemon cannot be reached at ${workMode().uri}.`, {
         exitCode: EXIT.unusable,
-        hint: "Start it with 'systemctl start libvirtd', or on a machine without systemd with 'virtlogd -d; libvirtd -d'; only root and the group libvirt may use it.",
+        hint: UNREACHABLE_HINTS[workMode().name],
         detail: said,
       }),
   },

@@ -6,14 +6,18 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
+import { workMode } from "../mode.ts";
 import { UUID_PATTERN } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
-import { type DomainEntry, parseAddresses, parseStatuses, virshError } from "./virsh-output.ts";
+import {
+  type DomainEntry,
+  parseAddresses,
+  parseDaemonVersion,
+  parseStatuses,
+  virshError,
+} from "./virsh-output.ts";
 
 export type { DomainEntry } from "./virsh-output.ts";
-
-/** bootshare manages system-wide guests only. */
-const URI = "qemu:///system";
 
 /** What a question to libvirt may take, in milliseconds. A domain that is being started answers when its hook is done. */
 const TIMEOUT_MS = 60_000;
@@ -32,7 +36,7 @@ export interface VirshOptions {
  */
 export async function virsh(args: readonly string[], options: VirshOptions = {}): Promise<string> {
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  const result = await run("virsh", ["-c", URI, ...args], { timeoutMs });
+  const result = await run("virsh", ["-c", workMode().uri, ...args], { timeoutMs });
   if (result.missing) throw missingProgram("virsh");
   if (result.timedOut) {
     throw new UserError("LIBVIRT_TIMEOUT", `libvirt did not answer within ${timeoutMs / 1000} s.`, {
@@ -42,6 +46,11 @@ export async function virsh(args: readonly string[], options: VirshOptions = {})
   }
   if (result.exitCode !== 0) throw virshError(args[0] ?? "", result.stderr || result.stdout);
   return result.stdout;
+}
+
+/** The version of libvirt's daemon; undefined where it does not tell. */
+export async function daemonVersion(): Promise<readonly [major: number, minor: number] | undefined> {
+  return parseDaemonVersion(await virsh(["version", "--daemon"]));
 }
 
 /** Stands between the outputs of the commands of one virsh. */
@@ -188,7 +197,7 @@ export async function domainAddresses(uuid: string): Promise<string[]> {
 
 /** The program and arguments that open the guest's console on this terminal. */
 export function consoleArguments(uuid: string, force: boolean): [program: string, ...args: string[]] {
-  return ["virsh", "-c", URI, "console", ...(force ? ["--force"] : []), checked(uuid)];
+  return ["virsh", "-c", workMode().uri, "console", ...(force ? ["--force"] : []), checked(uuid)];
 }
 
 /** virsh takes a name or a number where it takes a UUID, and options everywhere: nothing but a UUID may get there. */

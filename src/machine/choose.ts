@@ -7,6 +7,7 @@ import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { EXIT, errnoOf, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
+import { type WorkMode, workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
 import type { Accel, AccelChoice } from "./accel.ts";
@@ -114,7 +115,7 @@ async function readTrials(file: string): Promise<Trial[]> {
 /** Keeps results where it can. Where it cannot (not root, a full disk) the trial is done each time: it is a cache. */
 async function writeTrials(file: string, trials: readonly Trial[]): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o711 });
+    await mkdir(dirname(file), { recursive: true, mode: workMode().folderMode });
     await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, {
       mode: 0o644,
     });
@@ -147,12 +148,22 @@ export type KvmDevice =
   | { readonly errno: string; readonly mode?: undefined }
   | { readonly errno?: undefined; readonly mode: number };
 
-/** Why KVM cannot even be tried, from the host's architecture and the device. */
-export function obstacleOf(arch: DebianArch, hostArch: string, device: KvmDevice): string | undefined {
+/**
+ * Why KVM cannot even be tried, from the host's architecture and the device.
+ *
+ * @param mode in session mode QEMU runs as the very user who looked at the device
+ */
+export function obstacleOf(
+  arch: DebianArch,
+  hostArch: string,
+  device: KvmDevice,
+  mode: WorkMode["name"] = "system",
+): string | undefined {
   if (!(KVM_RUNS[hostArch] ?? []).includes(arch)) return `KVM on this host does not run ${arch} guests.`;
   if (device.errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;
   if (device.errno === "EACCES") return `This user may not open ${KVM_DEVICE}.`;
   if (device.errno !== undefined) return `${KVM_DEVICE} cannot be opened (${device.errno}).`;
+  if (mode === "session") return undefined;
   // libvirt runs QEMU as a user of its own, in the group kvm. Where that user may not open the device, libvirt 9 moreover
   // examines QEMU anew, for seconds, each time it reads a domain.
   if ((device.mode & 0o006) === 0o006 || (device.mode & 0o060) === 0o060) return undefined;
@@ -162,7 +173,7 @@ export function obstacleOf(arch: DebianArch, hostArch: string, device: KvmDevice
 const machineProbe: Probe = {
   tryAccelerator,
   async kvmObstacle(arch) {
-    return obstacleOf(arch, process.arch, await lookAtDevice());
+    return obstacleOf(arch, process.arch, await lookAtDevice(), workMode().name);
   },
   async key(arch, qemuBinary) {
     const { stdout, missing } = await run(qemuBinary, ["--version"], { timeoutMs: 10_000 });

@@ -1,6 +1,6 @@
 /**
- * Installs Debian into a folder with mmdebstrap, as root, through the host's apt and Debian's keys: every package is
- * verified by apt as on any Debian machine.
+ * Installs Debian into a folder with mmdebstrap, as root or in a user namespace, through the host's apt and Debian's keys:
+ * every package is verified by apt as on any Debian machine.
  *
  * Why `--variant=apt`: essential packages and apt, then what is asked for by name. `important` adds some 60 packages
  * that a guest behind ssh has no use for.
@@ -8,13 +8,14 @@
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EXIT, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { missingProgram, run } from "../process.ts";
 import { lastLines } from "../text.ts";
 import { DISABLED_UNITS, enabledUnits } from "./guest-files.ts";
 import type { SecondStage } from "./second-stage.ts";
 import type { Suite } from "./suites.ts";
+import { asGuestRoot, namespaceOptions } from "./user-namespace.ts";
 
 export interface BootstrapOptions {
   readonly suite: Suite;
@@ -81,6 +82,7 @@ export function bootstrapCommand(options: BootstrapOptions): { file: string; arg
     args: [
       "--pdeathsig=KILL",
       "unshare",
+      ...namespaceOptions(),
       "--mount",
       "--pid",
       "--fork",
@@ -117,7 +119,7 @@ const PAUSES_S = [10, 30];
  * Makes `root`. An archive that is being updated is tried three times. On failure or abort `root` is removed.
  *
  * @param log gets each line that mmdebstrap prints; not trusted
- * @throws {UserError} `SECURITY_SUITE_UNAVAILABLE`, `BOOTSTRAP_FAILED`, `PROGRAM_MISSING`, `NOT_ROOT`
+ * @throws {UserError} `SECURITY_SUITE_UNAVAILABLE`, `BOOTSTRAP_FAILED`, `PROGRAM_MISSING`
  * @throws the signal's reason when aborted
  */
 export async function bootstrap(
@@ -126,12 +128,6 @@ export async function bootstrap(
   signal: AbortSignal,
   pausesS: readonly number[] = PAUSES_S,
 ): Promise<void> {
-  if (process.getuid?.() !== 0) {
-    throw new UserError("NOT_ROOT", "Making a root disk needs root.", {
-      hint: "Run it with sudo.",
-      exitCode: EXIT.unusable,
-    });
-  }
   try {
     for (let attempt = 0; ; attempt++) {
       const output = await once(options, log, signal);
@@ -259,5 +255,9 @@ async function nameSources(root: string): Promise<void> {
 
 /** Removes a folder that may hold a root file system, never what is mounted in it. What cannot be removed stays. */
 export async function removeTree(folder: string): Promise<void> {
-  await run("rm", ["-rf", "--one-file-system", "--", folder]);
+  const rm = ["-rf", "--one-file-system", "--", folder];
+  const { file, args } = asGuestRoot("rm", rm);
+  const { exitCode } = await run(file, args);
+  // Without the namespace goes what is the user's own: all but what other users of a guest have made.
+  if (exitCode !== 0 && file !== "rm") await run("rm", rm);
 }

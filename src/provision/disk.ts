@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { run, runOk } from "../process.ts";
 import { lastLines } from "../text.ts";
+import { asGuestRoot } from "./user-namespace.ts";
 
 const MIB = 1024 * 1024;
 /** Smallest disk: Debian, a second kernel and room for an upgrade. Bytes. */
@@ -68,11 +69,9 @@ export async function makeDisk(
   const raw = `${diskPath}.raw`;
   try {
     const size = Math.floor(diskBytes / MIB);
-    const made = await run(
-      "mke2fs",
-      ["-q", "-t", "ext4", "-L", "root", "-U", uuid, "-m", "1", "-d", root, raw, `${size}M`],
-      { signal },
-    );
+    const mke2fs = ["-q", "-t", "ext4", "-L", "root", "-U", uuid, "-m", "1", "-d", root, raw, `${size}M`];
+    const { file, args } = asGuestRoot("mke2fs", mke2fs);
+    const made = await run(file, args, { signal });
     signal.throwIfAborted();
     if (made.exitCode !== 0) {
       throw new UserError("DISK_FAILED", "The root file system could not be made.", {

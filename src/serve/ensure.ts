@@ -1,6 +1,7 @@
 /** Sees to it that the service runs, for commands that start guests. */
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { hasSystemd } from "../guest/host.ts";
+import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { run, startDetached, tryLock } from "../process.ts";
 
@@ -16,7 +17,7 @@ export interface ServiceState {
 /** Whether a service runs on this machine, however it was started: the holder of the lock, which wrote its pid into it. */
 export function serviceState(): ServiceState {
   const paths = statePaths();
-  mkdirSync(paths.root, { recursive: true, mode: 0o711 });
+  mkdirSync(paths.root, { recursive: true, mode: workMode().folderMode });
   const fd = openSync(paths.serviceLock, "a", 0o600);
   try {
     if (tryLock(fd)) return { state: "stopped", pid: null };
@@ -29,7 +30,7 @@ export function serviceState(): ServiceState {
 
 /**
  * Starts the service unless it runs: through systemd where that runs the machine and has our unit, else as a process of
- * its own.
+ * its own. On a machine with systemd root's service is a unit or none at all; a user's is a process where there is no unit.
  *
  * @param program the bootshare program to run
  * @returns what was done
@@ -38,9 +39,13 @@ export async function ensureService(
   program: string,
 ): Promise<"running" | "started" | "systemd-unit-missing"> {
   if (serviceState().state === "running") return "running";
+  const { name } = workMode();
   if (hasSystemd()) {
-    const { exitCode } = await run("systemctl", ["start", "bootshare.service"], { timeoutMs: 30_000 });
-    return exitCode === 0 ? "started" : "systemd-unit-missing";
+    const manager = name === "system" ? [] : ["--user"];
+    const start = [...manager, "start", "bootshare.service"];
+    const { exitCode } = await run("systemctl", start, { timeoutMs: 30_000 });
+    if (exitCode === 0) return "started";
+    if (name === "system") return "systemd-unit-missing";
   }
   const { serviceLog } = statePaths();
   const size = statSync(serviceLog, { throwIfNoEntry: false })?.size ?? 0;

@@ -3,7 +3,7 @@
  * memory that matters, so it may be killed at any time and started again.
  *
  * What wakes it: the file that the hook drops at *release* (inotify), a guest whose boot is not assessed yet (a look at
- * its report every second), and in any case a round every half minute.
+ * its report every second), and in any case a round every half minute; every few seconds where there is no hook.
  */
 import { ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, watch, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -12,12 +12,15 @@ import { EXIT, UserError } from "../errors.ts";
 import { isHostStopping } from "../guest/host.ts";
 import { type GuestView, look } from "../guest/inventory.ts";
 import { type Reconciled, reconcileAll } from "../guest/reconcile.ts";
+import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import { printable } from "../text.ts";
 
 /** A round at least this often, in milliseconds: for what nothing told of. */
 const ROUND_MS = 30_000;
+/** A round at least this often while a guest runs whose end no hook will tell of, in milliseconds. */
+const UNHOOKED_ROUND_MS = 5_000;
 /** While libvirt does not answer, it is asked again after this many milliseconds. */
 const RETRY_MS = 3_000;
 /** How often the reports of guests that are booting are read, in milliseconds. */
@@ -30,7 +33,7 @@ const REPORT_MS = 1_000;
  */
 export async function runService(signal: AbortSignal, log: (line: string) => void): Promise<void> {
   const paths = statePaths();
-  mkdirSync(paths.guests, { recursive: true, mode: 0o711 });
+  mkdirSync(paths.guests, { recursive: true, mode: workMode().folderMode });
   mkdirSync(paths.released, { recursive: true, mode: 0o700 });
   const lock = openSync(paths.serviceLock, "a", 0o600);
   if (!(await takeLock(lock))) {
@@ -65,6 +68,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
         if (trouble !== "") log("that is over: all guests were looked at");
         trouble = "";
         if (problems.size > 0 || views.some(isGoingDown)) pause = RETRY_MS;
+        else if (views.some(isUnhooked)) pause = UNHOOKED_ROUND_MS;
       } catch (error) {
         // Whatever it is, guests still need somebody who starts them: say it once, and go on trying.
         const said =
@@ -122,6 +126,10 @@ function isStillBooting(guest: GuestView, log: (line: string) => void): boolean 
 function isBooting(view: GuestView): boolean {
   const { current } = view.state;
   return view.status.state === "running" && current !== undefined && current.good === undefined;
+}
+
+function isUnhooked({ state: { current }, status }: GuestView): boolean {
+  return current?.hooked === false && status.state !== "shut off";
 }
 
 /** Off in the eyes of libvirt, but its attempt not yet known to be over: it is being started or stopped just now. */

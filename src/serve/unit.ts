@@ -1,12 +1,38 @@
 /** The systemd unit of the service. */
+import { dirname } from "node:path";
+import type { WorkMode } from "../mode.ts";
 
 /**
  * Returns the text of the unit. `Restart=always` is all that crash safety needs: the service keeps nothing in memory.
  *
  * @param node absolute path of the Node.js program
  * @param program absolute path of bootshare
+ * @param mode root's service is a unit of the machine, a user's one of their own service manager, which can tell it neither
+ *   of libvirt (virsh starts that) nor of folders: it does not have the environment of a shell
  */
-export function serviceUnit(node: string, program: string): string {
+export function serviceUnit(
+  node: string,
+  program: string,
+  { name, stateRoot }: Pick<WorkMode, "name" | "stateRoot">,
+): string {
+  if (name === "session") {
+    return `[Unit]
+Description=bootshare: starts guests again when they reboot
+Documentation=man:bootshare(1)
+
+[Service]
+ExecStart=${execWord(node)} ${execWord(program)} service
+Environment=${quote(`XDG_STATE_HOME=${dirname(stateRoot)}`)}
+Restart=always
+RestartSec=2
+# Guests and libvirt's daemon, which virsh may have started from here, are not ours to end.
+KillMode=process
+UMask=0077
+
+[Install]
+WantedBy=default.target
+`;
+  }
   return `[Unit]
 Description=bootshare: starts guests again when they reboot
 Documentation=man:bootshare(1)
@@ -15,7 +41,7 @@ After=libvirtd.service virtqemud.service libvirt-guests.service network.target
 Wants=libvirtd.service
 
 [Service]
-ExecStart=${quote(node)} ${quote(program)} service
+ExecStart=${execWord(node)} ${execWord(program)} service
 Restart=always
 RestartSec=2
 # Guests are libvirt's processes, not ours; ending the service ends none of them.
@@ -30,7 +56,12 @@ WantedBy=multi-user.target
 `;
 }
 
-/** Quotes a path for ExecStart= (systemd.service(5)): quotes, backslashes, and systemd's own `%` and `$`. */
-function quote(path: string): string {
-  return `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$")}"`;
+/** Quotes a path for ExecStart= (systemd.service(5)), where variables are put in as well. */
+function execWord(path: string): string {
+  return quote(path).replaceAll("$", "$$$$");
+}
+
+/** Quotes text for a setting (systemd.syntax(7)): quotes, backslashes, and systemd's own `%`. */
+function quote(text: string): string {
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%")}"`;
 }

@@ -20,8 +20,21 @@ export const PREPARED = {
   hostBoot: HOST_BOOT,
 } satisfies NewEvent;
 
-export function prepare(attempt: string, release = "6.1.0-1", hostBoot = HOST_BOOT): NewEvent {
-  return { ...PREPARED, attempt, pair: pair(release), hostBoot };
+export function prepare(
+  attempt: string,
+  {
+    release = "6.1.0-1",
+    hostBoot = HOST_BOOT,
+    hook,
+  }: { release?: string; hostBoot?: string; hook?: boolean } = {},
+): NewEvent {
+  return {
+    ...PREPARED,
+    attempt,
+    pair: pair(release),
+    hostBoot,
+    ...(hook === undefined ? {} : { hook }),
+  };
 }
 
 /** Stamps events ten seconds apart, from {@link START} on. */

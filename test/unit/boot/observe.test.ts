@@ -59,6 +59,16 @@ describe("observe", () => {
     expect(events([prepare("a"), STARTED], report, off("unknown"), at(60, "another boot"))).toEqual([end]);
   });
 
+  it("takes shut off for the end where no hook says more, once the start is known to be over", () => {
+    const end = { e: "end", attempt: "a", how: "reboot" };
+    const unhooked = prepare("a", { hook: false });
+    const report = said({ end: "reboot" });
+    expect(events([unhooked], report, off("unknown"), at(5))).toEqual([]);
+    expect(events([unhooked, STARTED], report, off("shutdown"))).toEqual([end]);
+    expect(events([unhooked, STARTED], report, off("shutdown", true))).toEqual([]);
+    expect(events([unhooked], report, off("shutdown"), at(3600))).toEqual([end]);
+  });
+
   it("does not end an attempt that is being started, or saved", () => {
     expect(events([prepare("a")], NO_REPORT, off("unknown"), at(5))).toEqual([]);
     expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("saved"))).toEqual([]);

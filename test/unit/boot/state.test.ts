@@ -85,11 +85,16 @@ describe("deriveState", () => {
   });
 
   it("keeps the last good pair when a newer one was not good", () => {
-    const events = timeline(prepare("a", "6.1.0-1"), good("a"), prepare("b", "6.1.0-2"), {
-      e: "end",
-      attempt: "b",
-      how: "reset",
-    });
+    const events = timeline(
+      prepare("a", { release: "6.1.0-1" }),
+      good("a"),
+      prepare("b", { release: "6.1.0-2" }),
+      {
+        e: "end",
+        attempt: "b",
+        how: "reset",
+      },
+    );
     expect(deriveState(events).good).toEqual(pair("6.1.0-1"));
   });
 

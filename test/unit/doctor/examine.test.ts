@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type Examined, examine, phrase, usable } from "../../../src/doctor/examine.ts";
-import { linesOf, verdict } from "../../../src/doctor/report.ts";
+import { linesOf, subject, verdict } from "../../../src/doctor/report.ts";
 import { met, type Requirement, unmet } from "../../../src/doctor/requirement.ts";
 import { UserError } from "../../../src/errors.ts";
+import { modeOf } from "../../../src/mode.ts";
 import { examined, HEALTHY, missing, UUID } from "./machine.ts";
 
 const requirement = (check: Requirement["check"], limitMs?: number): Requirement => ({
@@ -81,18 +82,19 @@ test.each<[readonly Examined[], boolean | null, string]>([
   ],
   [[one(false, true), one(null, true)], false, "Not usable for amd64 guests: one requirement is missing."],
   [[one(false, true), one(false, true)], false, "Not usable for amd64 guests: 2 requirements are missing."],
-  [
-    [one(null, true), one(true, true)],
-    null,
-    "Not known: one requirement is still to be looked at; run it as root.",
-  ],
+  [[one(null, true), one(true, true)], null, "Not known: one requirement is still to be looked at."],
 ])("the verdict of %j", (all, expected, sentence) => {
   expect(usable(all)).toBe(expected);
-  expect(verdict(all, "amd64", false)).toBe(sentence);
+  expect(verdict(all, "amd64")).toBe(sentence);
 });
 
-test("root is not told to be root", () => {
-  expect(verdict([one(null, true)], "amd64", true)).not.toContain("root");
+test("whose guests it is about comes first", () => {
+  expect(subject(modeOf(0, {}, "/root"))).toBe(
+    "Guests of this machine: libvirt at qemu:///system, folders in /var/lib/bootshare.",
+  );
+  expect(subject(modeOf(1000, {}, "/home/u"))).toBe(
+    "Guests of this user alone, without root (session mode): libvirt at qemu:///session, folders in /home/u/.local/state/bootshare.",
+  );
 });
 
 test.each<[Examined, string[]]>([

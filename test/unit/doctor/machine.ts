@@ -4,6 +4,7 @@ import { type Examined, examine } from "../../../src/doctor/examine.ts";
 import type { FileFacts, Probe } from "../../../src/doctor/probe.ts";
 import { requirements } from "../../../src/doctor/requirements.ts";
 import type { DebianArch } from "../../../src/kernel/arch.ts";
+import { modeOf } from "../../../src/mode.ts";
 import { HOOK_FILE, HOOK_PROGRAM } from "../../../src/paths.ts";
 import type { RunResult } from "../../../src/process.ts";
 import { KEYRING } from "../../../src/provision/sources.ts";
@@ -69,7 +70,8 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 export const HEALTHY: Probe = {
-  root: true,
+  mode: modeOf(0, {}, "/root"),
+  user: { name: "root", uid: 0 },
   systemd: true,
   nodeArch: "x64",
   find: (program) => `/usr/bin/${program}`,
@@ -108,6 +110,40 @@ export const HEALTHY: Probe = {
   }),
   tcg: async () => ({ accel: "tcg", usable: true, reason: "TCG ran a guest." }),
 };
+
+/** The same machine as an ordinary user sees it, with a guest of their own and no hook. */
+const STATE = "/home/u/.local/state/bootshare";
+export const USERS_GUEST = `${STATE}/guests/${UUID}`;
+const userFiles: Readonly<Record<string, FileFacts>> = {
+  ...healthyFiles,
+  [STATE]: folder(0o700, 1000, 1000),
+  [`${STATE}/guests`]: folder(0o700, 1000, 1000),
+  [USERS_GUEST]: folder(0o700, 1000, 1000),
+};
+export const USERS: Partial<Probe> = {
+  mode: modeOf(1000, {}, "/home/u"),
+  user: { name: "u", uid: 1000 },
+  stat: (path) => userFiles[path] ?? { errno: "ENOENT" },
+  names: (path) => (path === `${STATE}/guests` ? [UUID] : { errno: "ENOENT" }),
+  read: (file) => (file === "/etc/subuid" || file === "/etc/subgid" ? "u:100000:65536\n" : undefined),
+  run: async (program, args) =>
+    program === "unshare" && args.at(-1) === "true" ? ran({}) : await HEALTHY.run(program, args),
+  hookStatus: async () => ({
+    usable: false,
+    installed: false,
+    current: false,
+    version: null,
+    nodeFound: false,
+    daemonKnows: false,
+    lines: [`not installed: ${HOOK_FILE} does not exist`],
+  }),
+};
+
+/** The user's machine with files that are otherwise. */
+export function usersFilesBut(changes: Readonly<Record<string, FileFacts | undefined>>): Partial<Probe> {
+  const files = { ...userFiles, ...changes };
+  return { ...USERS, stat: (path) => files[path] ?? { errno: "ENOENT" } };
+}
 
 /** The healthy machine with files that are otherwise: undefined for one that is not there. */
 export function filesBut(changes: Readonly<Record<string, FileFacts | undefined>>): Pick<Probe, "stat"> {

@@ -14,7 +14,10 @@ import {
   missing,
   ran,
   textsBut,
+  USERS,
+  USERS_GUEST,
   UUID,
+  usersFilesBut,
   without,
 } from "./machine.ts";
 
@@ -47,6 +50,22 @@ test("a machine that has everything is usable, and nothing is left to say", asyn
     "kvm-device": "0660 root:kvm",
     kvm: "ran a guest in 0.1 of the time of emulation",
     accelerator: "KVM",
+  });
+});
+
+test("an ordinary user needs no hook, nothing of root's, and what makes a user namespace", async () => {
+  const all = await examined(USERS);
+  expect(usable(all)).toBe(true);
+  const ids = all.map(({ id }) => id);
+  for (const roots of ["qemu-user", "hook-files", "kvm-device"]) expect(ids).not.toContain(roots);
+  const required = Object.fromEntries(all.map(({ id, required }) => [id, required]));
+  expect(required).toMatchObject({ hook: false, "hook-called": false, newuidmap: true });
+  expect(Object.fromEntries(all.map(({ id, found }) => [id, found]))).toMatchObject({
+    virtlogd: "libvirt starts it when it is needed",
+    newuidmap: "/usr/bin/newuidmap",
+    "subordinate-ids": "u has them",
+    "user-namespace": "this user may make one",
+    "state-folders": "/home/u/.local/state/bootshare is as it should be, one guest",
   });
 });
 
@@ -155,12 +174,84 @@ const cases: readonly Case[] = [
     LIBVIRT,
   ],
   [
-    "libvirt that this user may not ask",
-    { virshVersion: unreachable, root: false },
+    "a user's libvirt that does not start",
+    { ...USERS, virshVersion: unreachable },
     "libvirt",
+    false,
+    /reached/,
+    "libvirtd --timeout=120 --verbose",
+  ],
+  [
+    "a user's libvirt that knows no qemu.d",
+    { ...USERS, virshVersion: async () => "Running against daemon: 6.4.0\n" },
+    "libvirt",
+    true,
+    /older than any/,
     null,
-    /this user/,
+  ],
+  [
+    "no virtlogd for a user",
+    { ...USERS, ...without("virtlogd") },
+    "virtlogd",
+    false,
+    "it is not installed",
+    LIBVIRT,
+  ],
+  [
+    "no hook for a user",
+    USERS,
+    "hook",
+    false,
+    "not installed: /etc/libvirt/hooks/qemu.d/bootshare does not exist",
+    INSTALL,
+  ],
+  [
+    "a hook that a user has",
+    { ...USERS, hookStatus: HEALTHY.hookStatus },
+    "hook-called",
+    true,
+    /refused/,
     null,
+  ],
+  [
+    "no newuidmap",
+    { ...USERS, ...without("newuidmap") },
+    "newuidmap",
+    false,
+    /not inst/,
+    "apt-get install uidmap",
+  ],
+  [
+    "no subordinate ids",
+    { ...USERS, read: () => "v:100000:65536\n" },
+    "subordinate-ids",
+    false,
+    "u has none, or too few, in /etc/subuid and /etc/subgid",
+    "usermod --add-subuids 165536-231071 --add-subgids 165536-231071 u",
+  ],
+  [
+    "no user namespaces",
+    { ...USERS, run: async () => ran({ exitCode: 1, stderr: "unshare: unshare failed: No space left\n" }) },
+    "user-namespace",
+    false,
+    "it cannot be made: unshare: unshare failed: No space left",
+    null,
+  ],
+  [
+    "a user's guest that others may look into",
+    usersFilesBut({ [USERS_GUEST]: folder(0o710, 1000) }),
+    "state-folders",
+    false,
+    `${USERS_GUEST} is 0710, not 0700`,
+    `chmod 0700 ${USERS_GUEST}`,
+  ],
+  [
+    "a user's guest that root has touched",
+    usersFilesBut({ [USERS_GUEST]: folder(0o700) }),
+    "state-folders",
+    false,
+    `${USERS_GUEST} is not this user's`,
+    `chown 1000 ${USERS_GUEST}`,
   ],
   [
     "libvirt that hangs",
@@ -316,7 +407,7 @@ const cases: readonly Case[] = [
     /no room/,
     null,
   ],
-  ["a trial by an ordinary user", { root: false }, "hook-called", null, /only root/, null],
+  ["a trial of a hook that is not there", USERS, "hook-called", null, "there is none to call", null],
   [
     "a trial without QEMU",
     filesBut({ "/usr/bin/qemu-system-x86_64": undefined }),
@@ -602,13 +693,13 @@ const cases: readonly Case[] = [
   [
     "KVM that an ordinary user may not open",
     {
-      root: false,
+      ...USERS,
       kvm: async () => ({ accel: "kvm", usable: false, reason: "This user may not open /dev/kvm." }),
     },
     "kvm",
-    null,
+    false,
     "this user may not open /dev/kvm",
-    null,
+    "adduser u kvm",
   ],
   [
     "no QEMU to try KVM with",
@@ -635,6 +726,7 @@ test("setfattr is required only where 9p is all there is", async () => {
     (await examined(changes)).find(({ id }) => id === "setfattr")?.required;
   expect(await need({})).toBe(false);
   expect(await need({ virtiofsd: () => undefined })).toBe(true);
+  expect(await need(USERS)).toBe(true);
 });
 
 test("KVM is tried once, and emulation only where KVM does not run guests", async () => {

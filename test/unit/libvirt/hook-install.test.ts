@@ -42,6 +42,18 @@ describe("installHook", () => {
     expect(readdirSync(dirname(dirname(places.program)))).toEqual(["bootshare"]);
   });
 
+  test("lets everybody read it, whatever root's umask is", async () => {
+    const before = process.umask(0o077);
+    try {
+      await install();
+    } finally {
+      process.umask(before);
+    }
+    const folders = [places.guard, places.program].flatMap((path) => [dirname(path), dirname(dirname(path))]);
+    expect(folders.map(mode)).toEqual([0o755, 0o755, 0o755, 0o755]);
+    expect([mode(places.guard), mode(places.program)]).toEqual([0o755, 0o644]);
+  });
+
   test("a second time changes nothing", async () => {
     await install();
     const before = statSync(places.guard).ino;
