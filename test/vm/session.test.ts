@@ -79,7 +79,7 @@ describe("session mode", () => {
     expect(stderr).toContain("An ordinary user's guest cannot be connected to libvirt's network default.");
     expect(exitCode).toBe(5);
     const { guests, work } = statePaths(root);
-    expect([guests, work].flatMap((folder) => readdirSync(folder))).toEqual([]);
+    expect([guests, work].filter((folder) => existsSync(folder))).toEqual([]);
   });
 
   test("a guest is made and boots to good, in folders of the user's alone", async () => {
