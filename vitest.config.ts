@@ -20,6 +20,16 @@ export default defineConfig({
         },
       },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
+      {
+        // Each file has guests that no other touches, and lets service and libvirt alone: one for each core.
+        test: {
+          ...withGuests,
+          name: "vm-parallel",
+          include: ["test/vm-parallel/**/*.test.ts"],
+          fileParallelism: true,
+          maxWorkers: 2,
+        },
+      },
       { test: { ...withGuests, name: "long", include: ["test/long/**/*.test.ts"], testTimeout: 2_700_000 } },
     ],
   },

@@ -1,6 +1,6 @@
 /** A guest of another architecture, emulated: made, booted with an initrd of its own, rebooted from inside. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { ARMHF, createForeign } from "./guests.ts";
+import { ARMHF, createForeign } from "../vm/guests.ts";
 import {
   bootshare,
   inGuest,
@@ -10,7 +10,7 @@ import {
   statusOf,
   tryBootshare,
   untilGoodAgain,
-} from "./machine.ts";
+} from "../vm/machine.ts";
 
 const { name, suite, share } = ARMHF;
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from "vitest";
 import { modeOf } from "../../src/mode.ts";
 import { guestPathsOf, statePaths } from "../../src/paths.ts";
-import { BOOT_SECONDS, type Ran, type Status, until } from "./machine.ts";
+import { BOOT_SECONDS, type Ran, type Status, until } from "../vm/machine.ts";
 import { endDaemons, makeUser, type OrdinaryUser, removeUser } from "./user.ts";
 
 const GUEST = "mine";

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { PROGRAM, type Ran, until } from "./machine.ts";
+import { PROGRAM, type Ran, until } from "../vm/machine.ts";
 
 const NAME = "bs-test-user";
 
