@@ -1,7 +1,8 @@
 import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
-import { type CreatePlan, type CreateStep, Creation } from "../guest/create.ts";
+import { type CreateStep, Creation } from "../guest/create.ts";
+import { type CreateOptions, type CreatePlan, planGuest } from "../guest/plan.ts";
 import { parseSize } from "../guest/size.ts";
 import { DEBIAN_ARCHES } from "../kernel/arch.ts";
 import type { NetworkSpec } from "../libvirt/domain-create.ts";
@@ -9,6 +10,7 @@ import { ACCEL_CHOICES } from "../machine/accel.ts";
 import type { MachineShape } from "../machine/shape.ts";
 import type { SecondStage } from "../provision/second-stage.ts";
 import { suiteNames } from "../provision/suites.ts";
+import { foreseenEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import { printLines, table } from "./output.ts";
@@ -87,7 +89,7 @@ export const create = defineCommand({
     timeout: timeoutSchema(BOOT_TIMEOUT_S),
   }),
   action: async ([name = ""], options) => {
-    const creation = new Creation({
+    const wishes: CreateOptions = {
       name,
       suite: options.suite,
       arch: options.arch,
@@ -106,11 +108,12 @@ export const create = defineCommand({
       sshKeyFile: options.sshKey,
       keep: options.keep,
       bootTimeoutMs: options.timeout * 1000,
-    });
+    };
     if (options.dryRun) {
-      printLines(planLines(await creation.plan()));
+      printLines(planLines(await planGuest(wishes, foreseenEmulation)));
       return undefined;
     }
+    const creation = new Creation(wishes);
     const stop = new AbortController();
     const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
     process.on("SIGINT", onSignal);

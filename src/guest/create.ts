@@ -23,83 +23,28 @@ import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
 import { prunePairs, storeProvided } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import { DEBIAN_ARCHES, type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
-import { checkMachineSize, domainXml, type NetworkSpec } from "../libvirt/domain-create.ts";
+import { domainXml } from "../libvirt/domain-create.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
 import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
-import type { AccelChoice } from "../machine/accel.ts";
-import {
-  type GuestKernel,
-  type GuestKernelChoice,
-  guestKernelArch,
-  isNarrow,
-} from "../machine/guest-kernel.ts";
-import { hostArch } from "../machine/host.ts";
-import { hostFacts } from "../machine/host-facts.ts";
-import { emulatorPackages, type MachineShape, machineShape } from "../machine/shape.ts";
-import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { isNarrow } from "../machine/guest-kernel.ts";
+import { type MachineShape, machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
 import { type GuestPaths, guestPathsOf, INIT32, statePaths } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
-import { checkPublicKey, hostNameFor } from "../provision/guest-files.ts";
+import { hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
-import { type SecondStage, type SecondStageChoice, secondStage } from "../provision/second-stage.ts";
-import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { requireUserNamespace } from "../provision/user-namespace.ts";
 import { seedShare } from "../share/seed.ts";
-import type { ShareTransport } from "../share/transport.ts";
-import { TRANSPORTS } from "../share/transports.ts";
 import { lastLines, printable } from "../text.ts";
 import { removeFolder } from "./delete.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
+import { type CreateOptions, type CreatePlan, planGuest, summaryOf, toMiB, userKeys } from "./plan.ts";
 import { qemuUser } from "./qemu-user.ts";
-import { presentVirtiofsObstacle, requireNetwork } from "./session.ts";
-
-export interface CreateOptions {
-  readonly name: string;
-  readonly suite: string;
-  /** Of the programs in the guest; the host's when undefined. As a person typed it. */
-  readonly arch: string | undefined;
-  readonly guestKernelArch: GuestKernelChoice;
-  readonly secondStage: SecondStageChoice;
-  readonly memoryBytes: number;
-  readonly cpus: number;
-  readonly diskBytes: number;
-  readonly share: "auto" | "virtiofs" | "9p";
-  readonly accel: AccelChoice;
-  readonly network: NetworkSpec;
-  readonly kernelPackage: string | undefined;
-  readonly mirror: string | undefined;
-  readonly securityMirror: string | undefined;
-  /** false: without the security suite. */
-  readonly security: boolean;
-  /** A file with public keys that may log in, beside bootshare's own. */
-  readonly sshKeyFile: string | undefined;
-  /** Leave what a failed step made where it is. */
-  readonly keep: boolean;
-  /** How long the first boot may take, in milliseconds. */
-  readonly bootTimeoutMs: number;
-}
-
-/** What the choices came to, for whoever watches. */
-export interface CreatePlan {
-  readonly uuid: string;
-  readonly name: string;
-  readonly suite: string;
-  readonly kernel: GuestKernel;
-  readonly kernelPackage: string;
-  /** As Debian's default kernel wants it; the layout is known when the kernel is. */
-  readonly shape: MachineShape;
-  readonly gic: 2 | 3 | undefined;
-  readonly transport: ShareTransport;
-  readonly transportReason: string;
-  readonly stage: SecondStage;
-}
 
 /** A step of a creation, run in order. */
 export interface CreateStep {
@@ -109,9 +54,6 @@ export interface CreateStep {
   /** What the person should know and nothing can be done about: said when the step is done. */
   readonly warning?: () => string | undefined;
 }
-
-/** The longest name: the domain's socket and log files carry it. */
-const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** A creation under way: its steps, and how to take everything back. */
 export class Creation {
@@ -175,69 +117,13 @@ export class Creation {
     return [this.#work, this.#paths.dir].filter((folder) => existsSync(folder));
   }
 
-  /** What a creation with these options would make, without making anything. @throws as the steps do */
-  async plan(): Promise<CreatePlan> {
-    const { name, sshKeyFile, suite: suiteName, accel, cpus, memoryBytes } = this.#options;
-    if (!NAME_PATTERN.test(name)) {
-      throw new UserError("NAME_INVALID", `${printable(name)} cannot be the name of a guest.`, {
-        exitCode: EXIT.usage,
-        hint: "Letters, digits, dots, hyphens and underscores, at most 63, beginning with a letter or a digit.",
-      });
-    }
-    const suite = findSuite(suiteName);
-    const arch = guestArch(this.#options.arch);
-    const { transport, reason: transportReason } = chooseTransport(
-      this.#options.share,
-      findVirtiofsd(),
-      await presentVirtiofsObstacle(),
-    );
-    requireNetwork(this.#options.network);
-    if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
-    const host = await hostFacts(arch);
-    const kernel = guestKernelArch(arch, host, this.#kernelWish(), {
-      kernels: kernelArches(suite, arch),
-      accel,
-    });
-    const { kernelArch } = kernel;
-    const shape = machineShape(arch, kernel.accel, { kernelArch, gic: host.gic });
-    checkMachineSize(shape, cpus, toMiB(memoryBytes));
-    requireEmulator(shape);
-    return {
-      uuid: this.#uuid,
-      name,
-      suite: suite.name,
-      kernel,
-      kernelPackage: kernelPackage(suite, arch, transport.name, this.#options.kernelPackage, kernelArch),
-      shape,
-      gic: host.gic,
-      transport,
-      transportReason,
-      stage: await secondStage(
-        arch,
-        {
-          host: host.arch,
-          programs32: host.el0_32,
-          emulation: async () => await ensureUserEmulation(arch),
-        },
-        this.#options.secondStage,
-      ),
-    };
-  }
-
-  /** A package that was named is of the guest's own architecture, unless its name or the person says otherwise. */
-  #kernelWish(): GuestKernelChoice {
-    const { guestKernelArch: wish, kernelPackage: asked } = this.#options;
-    if (wish !== "auto" || asked === undefined) return wish;
-    return packageArch(asked) ?? "native";
-  }
-
   #planned(): CreatePlan {
     if (this.#plan === undefined) throw new Error("the machine has not been checked");
     return this.#plan;
   }
 
   async #check(): Promise<string> {
-    const plan = await this.plan();
+    const plan = await planGuest(this.#options, ensureUserEmulation);
     await this.#reserve();
     await requireFreeName(plan.name);
     // A user's guests do without it (launch.ts).
@@ -375,7 +261,7 @@ export class Creation {
     await requireFreeName(plan.name);
     await defineDomain(
       domainXml({
-        uuid: plan.uuid,
+        uuid: this.#uuid,
         name: plan.name,
         shape: await shapeFor(plan, made),
         suite: plan.suite,
@@ -395,7 +281,7 @@ export class Creation {
         cmdlineExtra: isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : [],
       }),
     );
-    this.#undo.push({ what: `domain ${plan.name}`, run: async () => await undefineDomain(plan.uuid) });
+    this.#undo.push({ what: `domain ${plan.name}`, run: async () => await undefineDomain(this.#uuid) });
     appendEvents(this.#paths, [{ e: "desired", state: "off", why: "it was made just now" }]);
     return undefined;
   }
@@ -439,14 +325,6 @@ export class Creation {
   }
 }
 
-/** What the plan comes to, in a line. */
-function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): string {
-  const { arch, kernelArch, accel } = shape;
-  const what = kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
-  const how = { native: "", "qemu-user": ", installed by qemu-user", guest: ", installed by itself" }[stage];
-  return `${suite} on ${what}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
-}
-
 /** The machine that the installed kernel needs. @throws {UserError} `KERNEL_FITS_NO_MACHINE` */
 async function shapeFor(plan: CreatePlan, made: Provisioned): Promise<MachineShape> {
   const { arch, kernelArch, accel } = plan.shape;
@@ -472,59 +350,6 @@ function imageIn(names: readonly string[]): string {
   const image = names.find((name) => /^vmlinu[xz]-/.test(name));
   if (image === undefined) throw new Error("there is no kernel");
   return image;
-}
-
-function toMiB(bytes: number): number {
-  return Math.round(bytes / 2 ** 20);
-}
-
-function guestArch(asked: string | undefined): DebianArch {
-  const arch = asked ?? hostArch();
-  if (isDebianArch(arch)) return arch;
-  throw new UserError("ARCH_UNKNOWN", `bootshare makes no guests of architecture ${printable(arch)}.`, {
-    exitCode: EXIT.usage,
-    hint: `Name one of Debian's: --arch ${DEBIAN_ARCHES.join(", ")}`,
-  });
-}
-
-function requireEmulator({ emulator, arch }: MachineShape): void {
-  if (existsSync(emulator)) return;
-  const [package13, package12] = emulatorPackages(arch);
-  const names = package13 === package12 ? package13 : `${package13} (Debian 13) or ${package12} (Debian 12)`;
-  throw new UserError("EMULATOR_MISSING", `This host has no ${emulator}, which ${arch} guests run in.`, {
-    exitCode: EXIT.unusable,
-    hint: `Install it: apt-get install ${names}`,
-  });
-}
-
-/**
- * virtiofs where the host can serve it, else 9p mapped. Debian's kernels of every suite that bootshare makes guests of
- * have virtiofs; what a cloud kernel needs is checked with the kernel's package.
- */
-export function chooseTransport(
-  asked: "auto" | "virtiofs" | "9p",
-  virtiofsd: string | undefined,
-  obstacle?: string,
-): { transport: ShareTransport; reason: string } {
-  if (asked === "9p") return { transport: TRANSPORTS["9p"], reason: "it was asked for" };
-  if (obstacle !== undefined) {
-    if (asked === "auto") return { transport: TRANSPORTS["9p"], reason: obstacle };
-    throw new UserError("VIRTIOFS_UNAVAILABLE", `virtiofs was asked for, and ${obstacle}.`, {
-      exitCode: EXIT.unusable,
-      hint: "Take --share 9p.",
-    });
-  }
-  if (virtiofsd !== undefined) {
-    return {
-      transport: TRANSPORTS.virtiofs,
-      reason: asked === "auto" ? `this host has ${virtiofsd}` : "it was asked for",
-    };
-  }
-  if (asked === "auto") return { transport: TRANSPORTS["9p"], reason: "this host has no virtiofsd" };
-  throw new UserError("VIRTIOFSD_MISSING", "virtiofs was asked for, and this host has no virtiofsd.", {
-    exitCode: EXIT.unusable,
-    hint: "Install it (Debian 13: apt-get install virtiofsd; Debian 12: it is in qemu-system-common), or take --share 9p.",
-  });
 }
 
 async function requireFreeName(name: string): Promise<void> {
@@ -562,27 +387,6 @@ async function requireSpace(): Promise<void> {
       hint: `Free some space, or mount a larger file system at ${root}.`,
     },
   );
-}
-
-async function userKeys(file: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    throw new UserError(
-      "SSH_KEY_UNREADABLE",
-      `The ssh key ${printable(file)} cannot be read: ${messageOf(error)}.`,
-      {
-        exitCode: EXIT.usage,
-      },
-    );
-  }
-  const keys = text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
-  for (const key of keys) checkPublicKey(key);
-  return keys;
 }
 
 /** A MAC address in the range that QEMU and libvirt use (52:54:00). */

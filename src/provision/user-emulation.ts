@@ -75,13 +75,25 @@ export async function ensureUserEmulation(arch: DebianArch): Promise<Emulation> 
   if (readIfThere(`${BINFMT}/status`) === undefined) {
     await run("mount", ["-t", "binfmt_misc", "binfmt_misc", BINFMT], { timeoutMs: 10_000 });
   }
-  const name = binfmtEntry(arch);
-  const configuration = `/usr/lib/binfmt.d/${name}.conf`;
-  if (!existsSync(`${BINFMT}/${name}`) && existsSync(configuration)) {
+  const configuration = configurationOf(arch);
+  if (!existsSync(`${BINFMT}/${binfmtEntry(arch)}`) && existsSync(configuration)) {
     // systemd's own program for this needs no systemd that runs.
     await run("/usr/lib/systemd/systemd-binfmt", [configuration], { timeoutMs: 10_000 });
   }
   return userEmulation(arch);
+}
+
+/** What {@link ensureUserEmulation} would most likely come to, without changing anything. */
+export async function foreseenEmulation(arch: DebianArch): Promise<Emulation> {
+  const present = userEmulation(arch);
+  const registered = existsSync(`${BINFMT}/${binfmtEntry(arch)}`);
+  if (present.usable || registered || !existsSync(configurationOf(arch))) return present;
+  return { usable: true, found: configurationOf(arch) };
+}
+
+/** What the emulator's package would have systemd register. */
+function configurationOf(arch: DebianArch): string {
+  return `/usr/lib/binfmt.d/${binfmtEntry(arch)}.conf`;
 }
 
 function readIfThere(file: string): string | undefined {
