@@ -119,6 +119,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     // A processor with LPAE. `max` of qemu-system-arm has later extensions, which Debian's ARMv7 does not use.
     cpu: { kvm: HOST, tcg: { mode: "custom", model: "cortex-a15" } },
     formats: ["zImage"],
+    tested: true,
     // Debian's armmp kernels are built for 8 (NR_CPUS), whatever the interrupt controller has room for.
     maxCpus: { kvm: 8, tcg: 8 },
   },
