@@ -12,6 +12,8 @@ export interface DomainStatus {
   readonly reason: string;
   /** A managed save of it exists: the next start restores it. */
   readonly saved: boolean;
+  /** When libvirt was asked; now, where that is not said. What happened since may have changed it. */
+  readonly asOf?: Date;
 }
 
 /** The moment of a look: this host's boot id and its clock. */
@@ -60,12 +62,14 @@ const STARTING_MS = 120_000;
 /**
  * Whether an attempt is over. While libvirt is still starting a domain it shows it as shut off, so "shut off" counts
  * only when the hook saw libvirt let go of it, or the host was rebooted, or it has been so for longer than a start takes.
- * Without a hook, *started* is what bootshare wrote when `virsh start` had come back: from then on "shut off" is the end.
+ * Without a hook, *started* is what bootshare wrote when `virsh start` had come back: who asked libvirt after that and hears
+ * "shut off" knows that it is the end.
  */
 function isOver(attempt: Attempt, domain: DomainStatus, moment: Moment): boolean {
   if (domain.state !== "shut off" || domain.reason === "saved" || domain.saved) return false;
   if (attempt.released !== undefined || attempt.hostBoot !== moment.hostBoot) return true;
-  if (!attempt.hooked && attempt.started !== undefined) return true;
+  const asOf = (domain.asOf ?? moment.now).getTime();
+  if (!attempt.hooked && attempt.started !== undefined && Date.parse(attempt.started) < asOf) return true;
   return moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared) > STARTING_MS;
 }
 

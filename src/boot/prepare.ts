@@ -1,6 +1,6 @@
 /**
- * What is done before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/ and
- * pairs/. Never calls libvirt and never waits. The hook does it; where libvirt calls none (session mode, without root's
+ * What is done before libvirt starts a domain: choose, copy, check, stage, record. The only writer of a guest's run/, and
+ * the only one that takes anything out of pairs/. Never calls libvirt and never waits. The hook does it; where libvirt calls none (session mode, without root's
  * help), bootshare does, before it asks libvirt for the start (guest/launch.ts).
  */
 import { randomUUID } from "node:crypto";

@@ -142,7 +142,14 @@ export const create = defineCommand({
 async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {
   const terminal = process.stdout.isTTY === true;
   const [check, ...rest] = creation.steps();
-  const service: CreateStep = { title: "See to the service", run: serviceForStart };
+  const service: CreateStep = {
+    title: "See to the service",
+    run: async () => {
+      const said = await serviceForStart();
+      if (said?.startsWith("none") === true && creation.needsService) throw serviceNeeded();
+      return said;
+    },
+  };
   const list = new Listr(
     [...(check === undefined ? [] : [check]), service, ...rest].map((step) => ({
       title: step.title,
@@ -202,6 +209,14 @@ const STAGES: Readonly<Record<SecondStage, string>> = {
   "qemu-user": "qemu-user; the guest makes its own initrd in its first boot",
   guest: "the guest itself, in its first boot",
 };
+
+function serviceNeeded(): UserError {
+  return new UserError(
+    "SERVICE_NEEDED",
+    "The guest would install its own packages and restart, and no bootshare service runs that would start it again.",
+    { exitCode: EXIT.unusable, hint: "Install it: bootshare service install" },
+  );
+}
 
 function interrupted(name: string, signal: string): UserError {
   return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {

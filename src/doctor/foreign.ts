@@ -1,6 +1,8 @@
 /** Architectures that are not the host's: programs of them, and 32-bit ARM on 64-bit hosts. */
 import type { DebianArch } from "../kernel/arch.ts";
 import { type Arm32, arm32Kernels, arm32Programs } from "../machine/arm32.ts";
+import { programsFor } from "../provision/provision.ts";
+import { runsNatively } from "../provision/second-stage.ts";
 import { userEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
 import { KVM_DEVICE } from "./accelerator.ts";
@@ -14,8 +16,16 @@ export function foreignRequirements(
   probe: Probe,
 ): Requirement[] {
   const found: Requirement[] = [];
-  // The processor of an amd64 host runs programs of i386.
-  if (arch !== native && !(native === "amd64" && arch === "i386")) {
+  const runs = runsNatively(arch, { host: native ?? "", programs32: undefined });
+  if (arch !== native) {
+    found.push({
+      id: "foreign-programs",
+      title: `making ${arch} guests`,
+      need: "required",
+      check: async () => checkPrograms(programsFor(arch, runs ? "native" : "qemu-user", native), probe),
+    });
+  }
+  if (!runs) {
     found.push({
       id: "binfmt",
       title: `programs of ${arch}`,
@@ -40,6 +50,21 @@ export function foreignRequirements(
     );
   }
   return found;
+}
+
+/** Debian's packages of the programs that are not called as theirs. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  depmod: "kmod",
+  modprobe: "kmod",
+  "dpkg-deb": "dpkg",
+  xz: "xz-utils",
+};
+
+function checkPrograms(programs: readonly string[], probe: Probe): Finding {
+  const missing = programs.filter((program) => probe.find(program) === undefined);
+  if (missing.length === 0) return met(programs.join(", "));
+  const packages = [...new Set(missing.map((program) => PACKAGES[program] ?? program))];
+  return unmet(`missing: ${missing.join(", ")}`, `apt-get install ${packages.join(" ")}`);
 }
 
 /** Programs of the architecture run here by the processor, or by QEMU's user-mode emulation (provision/user-emulation.ts). */

@@ -21,7 +21,7 @@ import { copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
-import { prunePairs, storeProvided } from "../boot/stage.ts";
+import { storeProvided } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
@@ -55,6 +55,9 @@ export interface CreateStep {
   readonly warning?: () => string | undefined;
 }
 
+/** How long a guest that has just booted may take to shut down, in milliseconds. Emulated ones take up to a minute. */
+const SHUTDOWN_MS = 300_000;
+
 /** A creation under way: its steps, and how to take everything back. */
 export class Creation {
   readonly #options: CreateOptions;
@@ -76,6 +79,11 @@ export class Creation {
   /** The log of everything that the steps' programs printed: in the work folder first, in the guest's folder at the end. */
   get logFile(): string {
     return join(this.#work, "create.log");
+  }
+
+  /** The guest restarts itself in the middle of its making, and only the service starts it again then. */
+  get needsService(): boolean {
+    return this.#plan?.stage === "guest";
   }
 
   get made(): GuestView | undefined {
@@ -293,7 +301,7 @@ export class Creation {
     const said = await this.#untilGood(guest, say, signal);
     if (this.#made?.state.current?.source !== "provided") return said;
     // The host's initrd has done its work. Only a boot with what the guest made itself counts.
-    await rebootGuest(guest, { force: false, timeoutMs: this.#options.bootTimeoutMs });
+    await rebootGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
     const saidNow = await this.#untilGood(guest, say, signal);
     const current = this.#made?.state.current;
     if (current?.source === "links") return `${saidNow}, with an initrd of its own`;
@@ -315,8 +323,6 @@ export class Creation {
   }
 
   async #tidy(): Promise<undefined> {
-    const good = this.#made?.state.good;
-    if (good !== undefined) prunePairs(this.#paths, [good.id]);
     if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
     await removeFolder(this.#work);
     await rm(join(statePaths().work, `${this.#options.name}.lock`), { force: true });

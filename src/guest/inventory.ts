@@ -29,8 +29,9 @@ export interface GuestView extends Guest {
 /** All guests, by name. One call of virsh, however many there are. */
 export async function listGuests(): Promise<Guest[]> {
   const folders = new Set(guestFolders());
+  const asOf = new Date();
   const domains = (await domainStatuses()).filter((domain) => folders.has(domain.uuid));
-  return domains.map(guestOf).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return domains.map((domain) => guestOf(domain, asOf)).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** UUIDs of guests' folders that libvirt has no domain for: `virsh undefine`, or a deletion that was cut short. */
@@ -56,9 +57,10 @@ export function guestFolders(): string[] {
  */
 export async function findGuest(nameOrUuid: string): Promise<Guest> {
   const folders = new Set(guestFolders());
+  const asOf = new Date();
   const domains = await domainStatuses();
   const domain = domains.find((d) => d.name === nameOrUuid) ?? domains.find((d) => d.uuid === nameOrUuid);
-  if (domain !== undefined && folders.has(domain.uuid)) return guestOf(domain);
+  if (domain !== undefined && folders.has(domain.uuid)) return guestOf(domain, asOf);
   const sentence =
     domain === undefined
       ? `There is no guest named ${printable(nameOrUuid)}.`
@@ -69,9 +71,9 @@ export async function findGuest(nameOrUuid: string): Promise<Guest> {
   });
 }
 
-function guestOf(domain: DomainEntry): Guest {
+function guestOf(domain: DomainEntry, asOf: Date): Guest {
   const { uuid, name, state, reason, saved } = domain;
-  return { uuid, name, status: { state, reason, saved }, paths: guestPathsOf(uuid) };
+  return { uuid, name, status: { state, reason, saved, asOf }, paths: guestPathsOf(uuid) };
 }
 
 /** What the guest's definition says of it: architecture, suite, transport, network. */

@@ -49,16 +49,14 @@ async function startOff(view: GuestView, tell: Tell): Promise<void> {
   if (failure === undefined && called) return;
   // Whoever asked sees the error now; starting it behind their back later would surprise.
   appendEvents(view.paths, [{ e: "desired", state: "off", why: "its start failed" }]);
-  if (called) throw failure;
-  if (failure === undefined) await destroyDomain(view.uuid);
-  if (failure instanceof UserError && failure.code === "LIBVIRT_UNREACHABLE") throw failure;
+  if (called || failure !== undefined) throw failure;
+  await destroyDomain(view.uuid);
   throw new UserError(
     "HOOK_NOT_CALLED",
     `libvirt did not call bootshare's hook for ${view.name}, so it was not started.`,
     {
       exitCode: EXIT.unusable,
       hint: "Put the hook in place with 'bootshare hook install --restart'.",
-      ...(failure instanceof UserError && failure.detail !== undefined ? { detail: failure.detail } : {}),
     },
   );
 }
@@ -72,6 +70,8 @@ export interface StopOptions {
   /** Do not ask the guest: cut its power. */
   readonly force: boolean;
   readonly timeoutMs: number;
+  /** Ends the waiting; the guest may then shut down all the same. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -85,7 +85,7 @@ export async function stopGuest(guest: Guest, options: StopOptions): Promise<voi
     const { status } = await findGuest(guest.uuid);
     if (status.state === "shut off") return;
     if (options.force) await destroyDomain(guest.uuid);
-    else await shutDown(guest, options.timeoutMs);
+    else await shutDown(guest, options);
     look(await findGuest(guest.uuid));
   });
 }
@@ -102,19 +102,20 @@ export async function rebootGuest(guest: Guest, options: StopOptions, tell: Tell
     if (status.state !== "shut off") {
       appendEvents(guest.paths, [{ e: "asked", what: "reboot", by: "person" }]);
       if (options.force) await destroyDomain(guest.uuid);
-      else await shutDown(guest, options.timeoutMs);
+      else await shutDown(guest, options);
     }
     await startOff(look(await findGuest(guest.uuid)), tell);
   });
 }
 
 /** Asks the guest's agent, else its power button, and waits until the domain is off. */
-async function shutDown(guest: Guest, timeoutMs: number): Promise<void> {
+async function shutDown(guest: Guest, { timeoutMs, signal }: StopOptions): Promise<void> {
   const until = Date.now() + timeoutMs;
   await shutdownDomain(guest.uuid);
   while (Date.now() < until) {
     if ((await findGuest(guest.uuid)).status.state === "shut off") return;
-    await sleep(1000);
+    signal?.throwIfAborted();
+    await sleep(1000, undefined, signal === undefined ? {} : { signal });
   }
   throw new UserError(
     "STOP_TIMEOUT",

@@ -9,7 +9,9 @@ import { type GuestKernel, type GuestKernelChoice, guestKernelArch } from "../ma
 import { hostArch } from "../machine/host.ts";
 import { hostFacts } from "../machine/host-facts.ts";
 import { emulatorPackages, type MachineShape, machineShape } from "../machine/shape.ts";
+import type { TrialResult } from "../machine/trial.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { checkDiskSize } from "../provision/disk.ts";
 import { checkPublicKey } from "../provision/guest-files.ts";
 import { type SecondStage, type SecondStageChoice, secondStage } from "../provision/second-stage.ts";
 import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
@@ -59,6 +61,9 @@ export interface CreatePlan {
   readonly stage: SecondStage;
 }
 
+/** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
+const KVM_NOT_WANTED: TrialResult = { accel: "kvm", usable: false, reason: "Emulation was asked for." };
+
 /** The longest name: the domain's socket and log files carry it. */
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
@@ -89,12 +94,14 @@ export async function planGuest(
   );
   requireNetwork(options.network);
   if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
-  const host = await hostFacts(arch);
+  const host = await hostFacts(arch, options.accel === "tcg" ? { kvm: async () => KVM_NOT_WANTED } : {});
   const kernel = guestKernelArch(arch, host, kernelWish(options), {
     kernels: kernelArches(suite, arch),
     accel,
   });
   const { kernelArch } = kernel;
+  requireAgreement(options.kernelPackage, kernelArch);
+  checkDiskSize(options.diskBytes);
   const shape = machineShape(arch, kernel.accel, { kernelArch, gic: host.gic });
   checkMachineSize(shape, cpus, toMiB(memoryBytes));
   requireEmulator(shape);
@@ -117,6 +124,17 @@ export async function planGuest(
       options.secondStage,
     ),
   };
+}
+
+/** `--kernel PACKAGE:ARCH` and `--guest-kernel-arch` may both be given. */
+function requireAgreement(asked: string | undefined, kernelArch: DebianArch): void {
+  const named = asked === undefined ? undefined : packageArch(asked);
+  if (named === undefined || named === kernelArch) return;
+  throw new UserError(
+    "GUEST_KERNEL_UNSUPPORTED",
+    `The kernel package ${printable(asked ?? "")} is for ${named}, and a kernel for ${kernelArch} was asked for.`,
+    { exitCode: EXIT.usage, hint: "Leave --guest-kernel-arch out, or name a package of that architecture." },
+  );
 }
 
 /** A package that was named is of the guest's own architecture, unless its name or the person says otherwise. */

@@ -31,6 +31,9 @@ program=@PROGRAM@
 if [ -x "$node" ] && [ -r "$program" ]; then
     # $PPID is libvirt's daemon: the program uses it to tell which *restore* a *prepare* belongs to.
     printf '%s\n' "$xml" | "$node" "$program" "$2" "$3" "$PPID" "${4:--}" >/dev/null && exit 0
+elif [ "$(id -u)" != 0 ]; then
+    # A user who may not run what root installed: bootshare does the hook's work itself then, before it starts a guest.
+    exit 0
 elif [ "$2" = prepare ]; then
     echo "bootshare: The hook's program ($node $program) is missing, so no kernel can be chosen. Run 'bootshare hook install'." >&2
 fi

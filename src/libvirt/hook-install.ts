@@ -215,7 +215,8 @@ async function readIfThere(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
+    // What this user may not read is not there for their guests either.
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "EACCES") return undefined;
     throw error;
   }
 }

@@ -1,25 +1,18 @@
-/** Chooses the accelerator of a guest: what was asked for, held against what a trial showed; trials are remembered. */
+/** Whether KVM can be chosen for a guest: what a trial shows, which is remembered. */
 import { constants } from "node:fs";
 import { access, mkdir, readFile, stat } from "node:fs/promises";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
-import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { errnoOf } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
 import { type WorkMode, workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
-import type { Accel, AccelChoice } from "./accel.ts";
 import { processorModel } from "./host.ts";
 import { emulatorOf } from "./shape.ts";
 import { type TrialResult, tryAccelerator } from "./trial.ts";
-
-export interface Choice {
-  readonly accel: Accel;
-  /** One sentence, for a person. */
-  readonly reason: string;
-}
 
 /** What a trial's result depends on. Where one of these changed, the trial is done again. */
 export interface TrialKey {
@@ -32,7 +25,7 @@ export interface TrialKey {
   readonly cpu: string;
 }
 
-/** What {@link chooseAccel} asks of the machine. Tests put in their own. */
+/** What {@link kvmResult} asks of the machine. Tests put in their own. */
 export interface Probe {
   readonly key: (arch: DebianArch, qemuBinary: string) => Promise<TrialKey>;
   /** Why KVM cannot even be tried, or undefined. */
@@ -49,27 +42,11 @@ export interface ChooseOptions {
 }
 
 /**
- * Chooses the accelerator for guests of an architecture on this machine. The trial of KVM runs once, and again when the
- * host's kernel, QEMU or the processor is another one.
+ * Whether KVM runs guests of an architecture here, from the file of results or from a new trial. The trial runs once, and again
+ * when the host's kernel, QEMU or the processor is another one.
  *
- * @throws {UserError} `ACCEL_UNUSABLE` when KVM was asked for and does not run guests here; `PROGRAM_MISSING` without QEMU
+ * @throws {UserError} `PROGRAM_MISSING` without QEMU
  */
-export async function chooseAccel(
-  wanted: AccelChoice,
-  arch: DebianArch,
-  options: ChooseOptions = {},
-): Promise<Choice> {
-  if (wanted === "tcg") return { accel: "tcg", reason: "Emulation (TCG) was asked for." };
-  const kvm = await kvmResult(arch, options);
-  if (kvm.usable) return { accel: "kvm", reason: kvm.reason };
-  if (wanted === "auto") return { accel: "tcg", reason: `Emulation (TCG), because: ${kvm.reason}` };
-  throw new UserError("ACCEL_UNUSABLE", `KVM was asked for and cannot be used: ${kvm.reason}`, {
-    exitCode: EXIT.unusable,
-    hint: "Use emulation with '--accel tcg', or let bootshare choose with '--accel auto'.",
-  });
-}
-
-/** What is known of KVM here, from the file of results or from a new trial. */
 export async function kvmResult(arch: DebianArch, options: ChooseOptions = {}): Promise<TrialResult> {
   const probe = options.probe ?? machineProbe;
   const binary = options.qemuBinary ?? emulatorOf(arch);

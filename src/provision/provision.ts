@@ -159,17 +159,18 @@ export async function provisionRootDisk(
   }
 }
 
-/** What making a guest of another architecture runs beside what every guest takes; docs/requirements.md has the packages. */
-const STAGE_PROGRAMS: Readonly<Record<SecondStage, readonly string[]>> = {
-  native: [],
-  "qemu-user": ["cpio", "modprobe"],
-  guest: ["cpio", "depmod", "modprobe"],
-};
+/** What the first initrd takes (first-initrd.ts); docs/requirements.md has the packages. */
+const INITRD_PROGRAMS = ["cpio", "depmod", "dpkg-deb", "gzip", "modprobe", "xz", "zstd"] as const;
 
-function programsFor(arch: DebianArch, stage: SecondStage): readonly string[] {
+/** Programs that making a guest of an architecture runs beside what every guest takes. */
+export function programsFor(
+  arch: DebianArch,
+  stage: SecondStage,
+  host: string = hostArch(),
+): readonly string[] {
   // mmdebstrap asks it whether programs of an architecture that is not dpkg's own run here.
-  const archTest = stage !== "guest" && arch !== hostArch() ? ["arch-test"] : [];
-  return [...STAGE_PROGRAMS[stage], ...archTest];
+  const archTest = stage !== "guest" && arch !== host ? ["arch-test"] : [];
+  return [...(initrdCounts(stage) ? [] : INITRD_PROGRAMS), ...archTest];
 }
 
 async function requirePrograms(programs: readonly string[], signal: AbortSignal): Promise<void> {

@@ -86,8 +86,10 @@ export async function ensureUserEmulation(arch: DebianArch): Promise<Emulation> 
 /** What {@link ensureUserEmulation} would most likely come to, without changing anything. */
 export async function foreseenEmulation(arch: DebianArch): Promise<Emulation> {
   const present = userEmulation(arch);
-  const registered = existsSync(`${BINFMT}/${binfmtEntry(arch)}`);
-  if (present.usable || registered || !existsSync(configurationOf(arch))) return present;
+  const status = readIfThere(`${BINFMT}/status`)?.trim();
+  const off = status !== undefined && (status !== "enabled" || existsSync(`${BINFMT}/${binfmtEntry(arch)}`));
+  // Only root may mend what is missing, and nobody undoes what was switched off.
+  if (present.usable || off || process.getuid?.() !== 0 || !existsSync(configurationOf(arch))) return present;
   return { usable: true, found: configurationOf(arch) };
 }
 

@@ -1,6 +1,6 @@
 /**
  * The armhf guest installs a kernel without LPAE by its own apt. That kernel sees no device where the machine has them: the
- * domain is moved to virtio-mmio while it is off, and the guest comes back with the new kernel. Then the same way back.
+ * domain is moved to virtio-mmio while it is off, and the guest comes back with the new kernel.
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import { ARMHF, createForeign } from "../vm/guests.ts";
@@ -40,8 +40,16 @@ describe("armhf, kernels of both kinds", () => {
       "--no-install-recommends",
       "linux-image-armmp",
     );
-    const next = await json<{ next: { release: string } | null }>("kernels", name);
-    expect(next.next?.release).toMatch(/-armmp$/);
+    // Until the domain is changed, only the old kernel fits it.
+    expect(
+      await json<{ next: { release: string }; reshape: { release: string; reason: string } }>("status", name),
+    ).toMatchObject({
+      next: { release: before.kernel },
+      reshape: {
+        release: expect.stringMatching(/-armmp$/),
+        reason: expect.stringContaining("needs devices on virtio-mmio"),
+      },
+    });
     await inGuestLastWord(name, "systemctl", "reboot");
     const after = await untilGoodAgain(name, before);
     expect(after.kernel).toMatch(/-armmp$/);

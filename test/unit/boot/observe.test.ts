@@ -69,6 +69,14 @@ describe("observe", () => {
     expect(events([unhooked], report, off("shutdown"), at(3600))).toEqual([end]);
   });
 
+  it("does not take what libvirt said before a start for the end of it", () => {
+    const unhooked = prepare("a", { hook: false });
+    const before = { ...off("shutdown"), asOf: new Date(START - 1000) };
+    const after = { ...off("shutdown"), asOf: new Date(START + 50_000) };
+    expect(events([unhooked, STARTED], said({}), before)).toEqual([]);
+    expect(events([unhooked, STARTED], said({}), after)).toMatchObject([{ e: "end" }]);
+  });
+
   it("does not end an attempt that is being started, or saved", () => {
     expect(events([prepare("a")], NO_REPORT, off("unknown"), at(5))).toEqual([]);
     expect(events([prepare("a"), STARTED, RELEASED], NO_REPORT, off("saved"))).toEqual([]);

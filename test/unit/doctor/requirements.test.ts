@@ -779,6 +779,16 @@ const armhfHost = ({ el1 = "1", program = 42 }: { el1?: string; program?: number
 const foreign: readonly Foreign[] = [
   ["one's own programs", {}, ["amd64", "amd64"], "binfmt", undefined, ""],
   ["i386 on amd64", {}, ["i386", "amd64"], "binfmt", undefined, ""],
+  ["one's own programs", {}, ["amd64", "amd64"], "foreign-programs", undefined, ""],
+  ["all its programs", {}, ["i386", "amd64"], "foreign-programs", true, "arch-test"],
+  [
+    "some of them missing",
+    without("depmod", "modprobe", "xz"),
+    ["arm64", "amd64"],
+    "foreign-programs",
+    false,
+    "missing: depmod, modprobe, xz",
+  ],
   ["registered", textsBut(registered), ["arm64", "amd64"], "binfmt", true, /aarch64-binfmt-P$/],
   ["not mounted", {}, ["arm64", "amd64"], "binfmt", false, /not mounted/],
   [

@@ -37,8 +37,11 @@ interface Outcome {
   readonly input: string | undefined;
 }
 
-/** @param exit exit code of the stand-in, or null where there is none */
-function callGuard(phase: string, xml: string, exit: number | null = 0, extra = "-"): Outcome {
+/**
+ * @param exit exit code of the stand-in, or null where there is none
+ * @param uid another user than this one, for root alone
+ */
+function callGuard(phase: string, xml: string, exit: number | null = 0, extra = "-", uid?: number): Outcome {
   const node = join(dir, "node");
   const program = join(dir, "hook.mjs");
   const guard = join(dir, "guard");
@@ -55,6 +58,7 @@ function callGuard(phase: string, xml: string, exit: number | null = 0, extra = 
     input: xml,
     encoding: "utf8",
     env,
+    ...(uid === undefined ? {} : { uid }),
   });
   const read = (name: string): string | undefined =>
     existsSync(join(dir, name)) ? readFileSync(join(dir, name), "utf8") : undefined;
@@ -96,6 +100,14 @@ describe("a guest of ours", () => {
     "a program that fails in %s fails alone",
     (phase) => {
       expect(callGuard(phase, OURS, 1).status).toBe(0);
+    },
+  );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "a user who may not run the program is left to bootshare, which does its work itself",
+    () => {
+      chmodSync(dir, 0o755);
+      expect(callGuard("prepare begin", OURS, null, "-", 65_534)).toMatchObject({ status: 0, stderr: "" });
     },
   );
 

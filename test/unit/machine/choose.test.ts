@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { chooseAccel, obstacleOf, type Probe, type TrialKey } from "../../../src/machine/choose.ts";
+import { kvmResult, obstacleOf, type Probe, type TrialKey } from "../../../src/machine/choose.ts";
 import type { TrialResult } from "../../../src/machine/trial.ts";
 
 const good: TrialResult = {
@@ -47,53 +47,32 @@ function fake(result: TrialResult, key: Partial<TrialKey> = {}, obstacle?: strin
   return made;
 }
 
-const choose = async (wanted: "auto" | "kvm" | "tcg", { probe }: Fake) =>
-  await chooseAccel(wanted, "amd64", { trialsFile: file, qemuBinary: "/usr/bin/qemu-system-x86_64", probe });
+const ask = async ({ probe }: Fake) =>
+  await kvmResult("amd64", { trialsFile: file, qemuBinary: "/usr/bin/qemu-system-x86_64", probe });
 
-describe("chooseAccel", () => {
-  test("auto takes KVM that ran a guest", async () => {
-    expect(await choose("auto", fake(good))).toEqual({ accel: "kvm", reason: good.reason });
-  });
-
-  test("auto takes TCG where KVM did not, and says why", async () => {
-    expect(await choose("auto", fake(bad))).toEqual({
-      accel: "tcg",
-      reason: expect.stringContaining('QEMU said "no"'),
-    });
-  });
-
-  test("KVM by force, where it does not run, is an error with the reason", async () => {
-    await expect(choose("kvm", fake(bad))).rejects.toMatchObject({
-      code: "ACCEL_UNUSABLE",
-      message: expect.stringContaining('QEMU said "no"'),
-      hint: expect.stringContaining("--accel tcg"),
-    });
-  });
-
-  test("TCG by force tries nothing", async () => {
-    const machine = fake(good);
-    expect((await choose("tcg", machine)).accel).toBe("tcg");
-    expect(machine.trials).toBe(0);
+describe("kvmResult", () => {
+  test("is what the trial showed", async () => {
+    expect(await ask(fake(good))).toEqual(good);
   });
 
   test("an obstacle needs no trial, and is not remembered", async () => {
     const machine = fake(good, {}, "This machine has no /dev/kvm.");
-    expect(await choose("auto", machine)).toMatchObject({
-      accel: "tcg",
+    expect(await ask(machine)).toMatchObject({
+      usable: false,
       reason: expect.stringContaining("no /dev/kvm"),
     });
     expect(machine.trials).toBe(0);
-    expect((await choose("auto", fake(good))).accel).toBe("kvm");
+    expect((await ask(fake(good))).usable).toBe(true);
   });
 
   test("a result is kept, and not tried again", async () => {
-    await choose("auto", fake(bad));
+    await ask(fake(bad));
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
       schema: 2,
       trials: [{ key: { arch: "amd64", kernel: "6.12.0" }, result: bad }],
     });
     const again = fake(good);
-    expect((await choose("auto", again)).accel).toBe("tcg");
+    expect((await ask(again)).usable).toBe(false);
     expect(again.trials).toBe(0);
   });
 
@@ -102,9 +81,9 @@ describe("chooseAccel", () => {
     ["QEMU", { qemu: "QEMU emulator version 10.0" }],
     ["processor", { cpu: "Another CPU" }],
   ])("another %s is tried anew, and replaces the result", async (_what, key) => {
-    await choose("auto", fake(bad));
+    await ask(fake(bad));
     const changed = fake(good, key);
-    expect((await choose("auto", changed)).accel).toBe("kvm");
+    expect((await ask(changed)).usable).toBe(true);
     expect(changed.trials).toBe(1);
     expect(JSON.parse(readFileSync(file, "utf8")).trials).toHaveLength(1);
   });
@@ -112,17 +91,17 @@ describe("chooseAccel", () => {
   test.each(["", "not JSON", '{"schema":1,"trials":[]}', '{"schema":2,"trials":[{}]}'])(
     "a file that holds %j counts as empty",
     async (content) => {
-      await choose("auto", fake(bad));
+      await ask(fake(bad));
       writeFileSync(file, content);
       const machine = fake(good);
-      expect((await choose("auto", machine)).accel).toBe("kvm");
+      expect((await ask(machine)).usable).toBe(true);
       expect(machine.trials).toBe(1);
     },
   );
 
   test("a place that cannot be written is no obstacle", async () => {
     writeFileSync(join(dir, "state"), "a file where a folder should be");
-    expect((await choose("auto", fake(good))).accel).toBe("kvm");
+    expect((await ask(fake(good))).usable).toBe(true);
   });
 });
 
