@@ -1,6 +1,6 @@
 // The rooms of src/ and the one direction in which they may import (docs/internals.md).
 // A room may import itself, the ground floor (errors, mode, paths, process, text), and the rooms named for it here.
-const ground = "^src/(errors|mode|paths|process|text|version)\\.ts$";
+const ground = "^src/(errors|folders|mode|paths|process|text|version)\\.ts$";
 const rooms = {
   kernel: [],
   share: ["kernel"],

@@ -23,6 +23,7 @@ import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
 import { storeProvided } from "../boot/stage.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
 import { domainXml } from "../libvirt/domain-create.ts";
@@ -145,8 +146,7 @@ export class Creation {
   /** Makes the work folder, and clears away what killed creations left: their locks went with them. */
   async #reserve(): Promise<void> {
     const { root, guests, work } = statePaths();
-    for (const folder of [root, guests, work])
-      mkdirSync(folder, { recursive: true, mode: workMode().folderMode });
+    for (const folder of [root, guests, work]) makeStateFolder(folder);
     await clearAbandoned(work);
     // It has its name only when it is locked: what has a name and no lock was kept by --keep.
     const fresh = join(work, `${NEW}${this.#uuid}`);

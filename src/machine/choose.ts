@@ -1,11 +1,12 @@
 /** Whether KVM can be chosen for a guest: what a trial shows, which is remembered. */
 import { constants } from "node:fs";
-import { access, mkdir, readFile, stat } from "node:fs/promises";
+import { access, readFile, stat } from "node:fs/promises";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { errnoOf } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
 import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
 import { type WorkMode, workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
@@ -92,7 +93,7 @@ async function readTrials(file: string): Promise<Trial[]> {
 /** Keeps results where it can. Where it cannot (not root, a full disk) the trial is done each time: it is a cache. */
 async function writeTrials(file: string, trials: readonly Trial[]): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: workMode().folderMode });
+    makeStateFolder(dirname(file));
     await writeFileAtomic(file, `${JSON.stringify({ schema: SCHEMA, trials }, undefined, 2)}\n`, {
       mode: 0o644,
     });

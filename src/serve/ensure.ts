@@ -1,5 +1,7 @@
 /** Sees to it that the service runs, for commands that start guests. */
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+
+import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { makeStateFolder } from "../folders.ts";
 import { hasSystemd } from "../guest/host.ts";
 import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
@@ -17,7 +19,7 @@ export interface ServiceState {
 /** Whether a service runs on this machine, however it was started: the holder of the lock, which wrote its pid into it. */
 export function serviceState(): ServiceState {
   const paths = statePaths();
-  mkdirSync(paths.root, { recursive: true, mode: workMode().folderMode });
+  makeStateFolder(paths.root);
   const fd = openSync(paths.serviceLock, "a", 0o600);
   try {
     if (tryLock(fd)) return { state: "stopped", pid: null };

@@ -9,10 +9,10 @@ import { ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, watch, writeSy
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
 import { isHostStopping } from "../guest/host.ts";
 import { type GuestView, look } from "../guest/inventory.ts";
 import { type Reconciled, reconcileAll } from "../guest/reconcile.ts";
-import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import { printable } from "../text.ts";
@@ -33,7 +33,7 @@ const REPORT_MS = 1_000;
  */
 export async function runService(signal: AbortSignal, log: (line: string) => void): Promise<void> {
   const paths = statePaths();
-  mkdirSync(paths.guests, { recursive: true, mode: workMode().folderMode });
+  for (const folder of [paths.root, paths.guests]) makeStateFolder(folder);
   mkdirSync(paths.released, { recursive: true, mode: 0o700 });
   const lock = openSync(paths.serviceLock, "a", 0o600);
   if (!(await takeLock(lock))) {
