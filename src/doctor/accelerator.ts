@@ -1,6 +1,7 @@
 /** What runs a guest's code: KVM where it does, else emulation. */
+
 import type { DebianArch } from "../kernel/arch.ts";
-import { obstacleOf } from "../machine/choose.ts";
+import { KVM_DEVICE, obstacleOf } from "../machine/choose.ts";
 import { guestKernelArch, type HostFacts } from "../machine/guest-kernel.ts";
 import { hostFacts } from "../machine/host-facts.ts";
 import { printable } from "../text.ts";
@@ -15,8 +16,6 @@ import { type Finding, met, type Requirement, unknown, unmet } from "./requireme
  * 32-bit ARM guests there are two.
  */
 const TRIAL_LIMIT_MS = 500_000;
-/** As Linux names it. */
-export const KVM_DEVICE = "/dev/kvm";
 
 /** @param native the host's architecture */
 export function acceleratorRequirements(

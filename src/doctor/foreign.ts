@@ -1,11 +1,11 @@
 /** Architectures that are not the host's: programs of them, and 32-bit ARM on 64-bit hosts. */
 import type { DebianArch } from "../kernel/arch.ts";
 import { type Arm32, arm32Kernels, arm32Programs } from "../machine/arm32.ts";
+import { KVM_DEVICE } from "../machine/choose.ts";
 import { programsFor } from "../provision/provision.ts";
 import { runsNatively } from "../provision/second-stage.ts";
 import { userEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
-import { KVM_DEVICE } from "./accelerator.ts";
 import type { Probe } from "./probe.ts";
 import { type Finding, met, type Requirement, unmet } from "./requirement.ts";
 

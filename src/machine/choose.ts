@@ -112,7 +112,7 @@ function resultOf(stored: Trial["result"]): TrialResult {
   return ratio === undefined ? rest : { ...rest, ratio };
 }
 
-const KVM_DEVICE = "/dev/kvm";
+export const KVM_DEVICE = "/dev/kvm";
 /** Architectures of guests that KVM can run on a host's, by Node's name of the host's. */
 const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = {
   x64: ["amd64", "i386"],
