@@ -1,5 +1,4 @@
 /** What runs a guest's code: KVM where it does, else emulation. */
-
 import type { DebianArch } from "../kernel/arch.ts";
 import { KVM_DEVICE, obstacleOf } from "../machine/choose.ts";
 import { guestKernelArch, type HostFacts } from "../machine/guest-kernel.ts";
