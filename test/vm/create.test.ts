@@ -40,7 +40,7 @@ describe("a create that fails", () => {
     [
       "more processors than a kernel of 32-bit ARM has",
       [NAME, "--arch", "armhf", "--cpus", "9"],
-      /at most 8 processors, not 9\. \[MACHINE_TOO_LARGE\]/,
+      /at most 8 processors, not 9 processors\. \[MACHINE_TOO_LARGE\]/,
     ],
     ["an unknown suite", [NAME, "--suite", "woody"], /does not know the suite "woody"\. \[SUITE_UNKNOWN\]/],
     [
