@@ -14,7 +14,7 @@ import { foreseenEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import { printLines, table } from "./output.ts";
-import { serviceForStart, timeoutOption, timeoutSchema } from "./shared.ts";
+import { NO_SERVICE, serviceForStart, timeoutOption, timeoutSchema } from "./shared.ts";
 
 /** The first boot of an emulated guest on a busy machine takes minutes. */
 const BOOT_TIMEOUT_S = 900;
@@ -146,7 +146,7 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
     title: "See to the service",
     run: async () => {
       const said = await serviceForStart();
-      if (said?.startsWith("none") === true && creation.needsService) throw serviceNeeded();
+      if (said === NO_SERVICE && creation.needsService) throw serviceNeeded();
       return said;
     },
   };

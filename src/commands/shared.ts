@@ -24,6 +24,9 @@ export function thisProgram(): string {
   return process.argv[1] ?? "";
 }
 
+/** What {@link serviceForStart} says where nobody will start the guest again. */
+export const NO_SERVICE = "none runs: a guest that reboots stays off until 'bootshare service install'";
+
 /**
  * Sees to it that somebody starts the guest again after a reboot.
  *
@@ -36,12 +39,12 @@ export async function serviceForStart(): Promise<string | undefined> {
     case "started":
       return "started it";
     case "systemd-unit-missing":
-      return "none runs: a guest that reboots stays off until 'bootshare service install'";
+      return NO_SERVICE;
   }
 }
 
 /** The same for commands that have no steps to show: says only what a person should know. */
 export async function noteService(): Promise<void> {
   const said = await serviceForStart();
-  if (said?.startsWith("none") === true) note(`the bootshare service: ${said}`);
+  if (said === NO_SERVICE) note(`the bootshare service: ${said}`);
 }

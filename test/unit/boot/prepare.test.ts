@@ -22,6 +22,7 @@ import type { DomainMachine } from "../../../src/kernel/features.ts";
 import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
 import { configText } from "../kernel/debian-configs.ts";
 import { bzImage, zImage, zstdInitrd } from "../kernel/images.ts";
+import { AMD64 } from "../machines.ts";
 
 let paths: GuestPaths;
 
@@ -55,16 +56,7 @@ function beGood(): void {
   appendEvents(paths, [{ e: "good", attempt: current.id, release: current.pair.release }]);
 }
 
-const MACHINE: DomainMachine = {
-  arch: "amd64",
-  bus: "pci",
-  highmem: true,
-  modernMmio: false,
-  transport: "9p",
-  diskBus: "virtio-pci",
-};
-
-const prepare = (machine = MACHINE): string => {
+const prepare = (machine = AMD64): string => {
   const { pair, source } = prepareBoot(paths, "worker1", machine);
   return `${pair.release} by ${source}`;
 };
@@ -171,7 +163,7 @@ describe("prepareBoot", () => {
   });
 
   describe("on a machine of 32-bit ARM", () => {
-    const onPci: DomainMachine = { ...MACHINE, arch: "armhf" };
+    const onPci: DomainMachine = { ...AMD64, arch: "armhf" };
     const onMmio: DomainMachine = { ...onPci, bus: "mmio", diskBus: "virtio-mmio" };
     const needsMmio =
       "needs devices on virtio-mmio, and the machine has them on PCI: it has no LPAE, so it cannot reach PCI devices above 4 GiB";

@@ -6,9 +6,9 @@ import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
 import { standInForHook } from "../../../src/guest/launch.ts";
 import { chooseTransport } from "../../../src/guest/plan.ts";
 import { requireNetwork, virtiofsObstacle } from "../../../src/guest/session.ts";
-import type { DomainMachine } from "../../../src/kernel/features.ts";
 import { type GuestPaths, guestPaths } from "../../../src/paths.ts";
 import { bzImage, zstdInitrd } from "../kernel/images.ts";
+import { AMD64 } from "../machines.ts";
 
 describe("what stands in for the hook", () => {
   let paths: GuestPaths;
@@ -17,14 +17,6 @@ describe("what stands in for the hook", () => {
     for (const folder of [paths.share, paths.run, paths.pairs]) mkdirSync(folder);
   });
   afterEach(() => rmSync(paths.dir, { recursive: true, force: true }));
-  const MACHINE: DomainMachine = {
-    arch: "amd64",
-    bus: "pci",
-    highmem: true,
-    modernMmio: false,
-    transport: "9p",
-    diskBus: "virtio-pci",
-  };
   const off = (saved: boolean) => ({
     name: "w",
     paths,
@@ -34,13 +26,13 @@ describe("what stands in for the hook", () => {
   it("stages the guest's next kernel, and writes down that no hook will tell of its end", () => {
     writeFileSync(join(paths.share, "vmlinuz-6.1.0-9-amd64"), bzImage({ release: "6.1.0-9-amd64 (debian)" }));
     writeFileSync(join(paths.share, "initrd.img-6.1.0-9-amd64"), zstdInitrd());
-    standInForHook(off(false), MACHINE);
+    standInForHook(off(false), AMD64);
     expect(readFileSync(paths.runInitrd)).toEqual(Buffer.from(zstdInitrd()));
     expect(readState(paths).current).toMatchObject({ hooked: false, pair: { release: "6.1.0-9-amd64" } });
   });
 
   it("refuses a start with nothing to boot", () => {
-    expect(() => standInForHook(off(false), MACHINE)).toThrow(
+    expect(() => standInForHook(off(false), AMD64)).toThrow(
       /^Nothing in the \/boot of guest w can be booted/,
     );
     expect(readEvents(paths).map(({ e }) => e)).toEqual(["refused"]);
@@ -48,7 +40,7 @@ describe("what stands in for the hook", () => {
 
   it("leaves a saved guest the kernel that it was saved with", () => {
     appendEvents(paths, [{ e: "desired", state: "off", why: "a test" }]);
-    standInForHook(off(true), MACHINE);
+    standInForHook(off(true), AMD64);
     expect(readEvents(paths).map(({ e }) => e)).toEqual(["desired", "restore"]);
     expect(readState(paths).desired).toBe("on");
   });
