@@ -4,14 +4,15 @@ const ground = "^src/(errors|folders|mode|paths|process|text|version)\\.ts$";
 const rooms = {
   kernel: [],
   share: ["kernel"],
-  boot: ["share", "kernel"],
+  preflight: ["kernel"],
+  boot: ["preflight", "share", "kernel"],
   machine: ["share", "kernel"],
   libvirt: ["machine", "share", "kernel"],
   provision: ["libvirt", "machine", "share", "kernel"],
   guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
   serve: ["guest", "libvirt", "boot"],
   doctor: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
-  commands: ["doctor", "serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
+  commands: ["preflight", "doctor", "serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
 };
 const roomRules = Object.entries(rooms).map(([room, below]) => ({
   name: `${room}-imports-down-only`,
@@ -39,6 +40,13 @@ module.exports = {
         path: "^src/",
         pathNot: [ground, "^src/(boot|share|kernel)/", "^src/libvirt/domain-parse\\.ts$"],
       },
+    },
+    {
+      name: "preflight-stays-small",
+      comment: "it meets a guest's bytes and is handed over as text: it may reach preflight/ and kernel/ only",
+      severity: "error",
+      from: { path: "^src/preflight\\.ts$" },
+      to: { path: "^src/", pathNot: [ground, "^src/(preflight|kernel)/"] },
     },
     {
       name: "one-module-for-child-processes",

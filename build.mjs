@@ -23,6 +23,10 @@ const common = {
   },
   logLevel: "warning",
 };
+// The program that looks into initrds is no file: it is handed to Node.js as text by the two that start it, so that it is
+// always theirs, and a user without rights needs no way to it.
+const preflight = await build({ ...common, banner: {}, entryPoints: ["src/preflight.ts"], write: false });
+common.define.BOOTSHARE_PREFLIGHT = JSON.stringify(preflight.outputFiles[0].text);
 await build({ ...common, entryPoints: ["src/cli.ts"], outfile: "dist/bootshare.mjs" });
 await build({ ...common, entryPoints: ["src/hook.ts"], outfile: "dist/hook.mjs" });
 await chmod("dist/bootshare.mjs", 0o755);

@@ -46,6 +46,8 @@ export function guestPaths(dir: string) {
     runInitrd: join(dir, "run", "initrd.img"),
     /** Root-only copies of kernel and initrd, a folder for each pair, named by the pair's id. In no domain's XML. */
     pairs: join(dir, "pairs"),
+    /** What was found in initrds that were looked into, so that the same bytes are not looked into again. */
+    initrds: join(dir, "initrds.json"),
     /** What the guest said of this boot attempt: the file behind the report port. */
     report: join(dir, "report"),
     /** The reports of earlier attempts, numbered from 1, newest first. */

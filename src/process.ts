@@ -3,8 +3,10 @@
  * messages can be compared; output is bounded.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
-import { EXIT, UserError } from "./errors.ts";
+import { EXIT, errnoOf, UserError } from "./errors.ts";
 
 export interface RunOptions {
   /** Written to the program's standard input, which is then closed. Empty by default. */
@@ -171,4 +173,114 @@ export function tryLock(fd: number): boolean {
   const result = spawnSync("flock", ["--nonblock", "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
   if (result.error !== undefined) throw missingProgram("flock");
   return result.status === 0;
+}
+
+/** What came of a {@link filter}. */
+export interface FilterResult {
+  /** -1 when it was ended by a signal or never ran. */
+  readonly exitCode: number;
+  /** The signal that ended it, other than ours. */
+  readonly signal: NodeJS.Signals | undefined;
+  /** Its first 4 KiB. */
+  readonly stderr: string;
+  /** The program is not there or may not be run. */
+  readonly missing: boolean;
+}
+
+/**
+ * Sends bytes through a program, piece by piece: neither what goes in nor what comes out is ever kept as a whole. Never
+ * throws for what becomes of the program.
+ *
+ * @param input asked for as the program takes it; a program that does not take all of it is no failure
+ * @param onOutput called with what comes out; false ends the program
+ */
+export async function filter(
+  file: string,
+  args: readonly string[],
+  input: Iterable<Buffer>,
+  onOutput: (bytes: Buffer) => boolean,
+): Promise<FilterResult> {
+  const child = spawn(file, [...args], { env: { LC_ALL: "C", PATH: searchPath() } });
+  let stderr = "";
+  let missing = false;
+  child.stderr.setEncoding("latin1").on("data", (text: string) => {
+    stderr = (stderr + text).slice(0, 4096);
+  });
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.on("error", () => {
+      missing = true;
+      resolve({ code: null, signal: null });
+    });
+    child.on("close", (code, signal) => resolve({ code, signal }));
+  });
+  // It may end before it has read everything: then writing fails, and reading tells why.
+  pipeline(Readable.from(input, { objectMode: true, highWaterMark: 1 }), child.stdin).catch(() => {});
+  let stopped = false;
+  child.stdout.on("data", (bytes: Buffer) => {
+    if (stopped || onOutput(bytes)) return;
+    stopped = true;
+    child.kill("SIGKILL");
+  });
+  const { code, signal } = await ended;
+  return { exitCode: code ?? -1, signal: stopped ? undefined : (signal ?? undefined), stderr, missing };
+}
+
+/** The bounds of {@link runConfined}. */
+export interface Confinement {
+  /** Processor time of each process, in seconds (RLIMIT_CPU). */
+  readonly cpuSeconds: number;
+  /** Address space of each process, in bytes (RLIMIT_AS). */
+  readonly memoryBytes: number;
+  /** Milliseconds after which it is ended. */
+  readonly timeoutMs: number;
+  /** Bytes of output that are taken; it is ended when it prints more. */
+  readonly maxOutput: number;
+}
+
+/** The user and group `nobody` of Debian (base-passwd): the owner of nothing. */
+const NOBODY = 65534;
+
+/**
+ * Runs a program that meets bytes of a guest, and waits for it: where we are root as the user nobody, in any case under
+ * limits (prlimit(1) of util-linux), in `/`, with no environment but PATH, and unable to make a file grow.
+ *
+ * @param input its standard input
+ * @param fd becomes its descriptor 3
+ */
+export function runConfined(
+  file: string,
+  args: readonly string[],
+  input: string,
+  fd: number,
+  bounds: Confinement,
+): RunResult & { readonly signal: NodeJS.Signals | undefined } {
+  const { cpuSeconds, memoryBytes, timeoutMs, maxOutput } = bounds;
+  const limits = [
+    `--as=${memoryBytes}`,
+    `--cpu=${cpuSeconds}:${cpuSeconds + 1}`,
+    "--core=0",
+    "--fsize=0",
+    "--nofile=64",
+  ];
+  const result = spawnSync("prlimit", [...limits, "--", file, ...args], {
+    ...(process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
+    cwd: "/",
+    env: { LC_ALL: "C", PATH: searchPath() },
+    input,
+    stdio: ["pipe", "pipe", "pipe", fd],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    maxBuffer: maxOutput,
+    encoding: "utf8",
+  });
+  const code = result.error === undefined ? undefined : errnoOf(result.error);
+  return {
+    command: `prlimit ${limits.join(" ")} -- ${file} ${args.join(" ")}`,
+    exitCode: result.status ?? -1,
+    signal: result.signal ?? undefined,
+    stdout: result.stdout ?? "",
+    stderr: result.stderr ?? "",
+    timedOut: code === "ETIMEDOUT",
+    missing: code === "ENOENT" || code === "EACCES",
+  };
 }

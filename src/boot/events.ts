@@ -78,6 +78,8 @@ export const eventSchema = z.discriminatedUnion("e", [
     pair: pairSchema,
     source: sourceSchema,
     why: z.string(),
+    /** Sentences on what is not known of it, or will be missed; printable text. */
+    notes: z.array(z.string()).optional(),
     /** Candidates that were passed over, and why, best first. */
     skipped: z.array(z.object({ release: z.string(), reason: z.string() })),
     /** The host's boot id: another one later means that the host was rebooted. */

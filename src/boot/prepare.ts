@@ -12,6 +12,7 @@ import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
 import type { Pair, Source } from "./events.ts";
+import { checkStoredInitrd } from "./initrd-check.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { readPolicy } from "./policy.ts";
 import { rotateReport } from "./report.ts";
@@ -22,6 +23,8 @@ export interface Prepared {
   readonly pair: Pair;
   readonly source: Source;
   readonly why: string;
+  /** Sentences on what is not known of it, or will be missed. Printable. */
+  readonly notes: readonly string[];
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
 }
 
@@ -81,8 +84,10 @@ export function prepareBoot(
   for (const candidate of selection.candidates) {
     try {
       const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
+      // What is in the store already was good, or is the host's own.
+      const notes = isOfShare(candidate) ? checkStoredInitrd(paths, pair, machine) : [];
       stagePair(paths, pair);
-      return record(candidate, pair);
+      return record(candidate, pair, [...candidate.notes, ...notes]);
     } catch (error) {
       skipped.push({ release: candidate.release, reason: messageOf(error) });
     }
@@ -95,8 +100,8 @@ export function prepareBoot(
     hint: hintFor(name, paths, selection),
   });
 
-  function record(candidate: Candidate, pair: Pair): Prepared {
-    const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
+  function record(candidate: Candidate, pair: Pair, notes: readonly string[]): Prepared {
+    const prepared = { pair, source: candidate.source, why: candidate.why, notes: [...notes], skipped };
     const { good, provided } = readState(paths);
     rotateReport(paths);
     appendEvents(

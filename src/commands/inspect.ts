@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
+import { lookAtNext } from "../boot/look-next.ts";
 import { select } from "../boot/select.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { DEBIAN_ARCHES, type DebianArch, isDebianArch } from "../kernel/arch.ts";
@@ -32,11 +33,13 @@ export const inspect = defineCommand({
       });
     }
     const found = catalogue(readBootFolder(dir), arch);
-    const selection = select({ catalogue: found, pin: undefined, good: undefined, machine: undefined });
+    const ordered = select({ catalogue: found, pin: undefined, good: undefined, machine: undefined });
+    const { selection, initrd } = lookAtNext(dir, ordered, undefined);
     const document = {
       folder: dir,
       arch,
       next: nextOf(selection),
+      initrd: initrd ?? null,
       kernels: kernelRows(found),
       links: linkRows(found),
       skipped: selection.skipped.map(({ release, reason }) => ({
@@ -51,6 +54,8 @@ export const inspect = defineCommand({
       printLines([
         "",
         next === null ? `Nothing here boots on ${arch}.` : `Would boot: ${next.release}: ${next.why}`,
+        ...(initrd === undefined ? [] : [`  ${initrd}`]),
+        ...(next?.notes ?? []).map((text) => `  ${text}`),
       ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { lookAtNext } from "../boot/look-next.ts";
 import { survey } from "../boot/prepare.ts";
 import type { Candidate, Selection } from "../boot/select.ts";
 import { definitionOf, findGuest, look } from "../guest/inventory.ts";
@@ -17,7 +18,8 @@ export const kernels = defineCommand({
   action: async ([name = ""], { json }) => {
     const view = look(await findGuest(name));
     const definition = await definitionOf(view);
-    const { catalogue, selection } = survey(view.paths, definition);
+    const { catalogue, selection: surveyed } = survey(view.paths, definition);
+    const { selection, initrd } = lookAtNext(view.paths.share, surveyed, definition);
     const { current, good } = view.state;
     const running = view.status.state === "shut off" || current === undefined ? null : current.pair.release;
     const document = {
@@ -28,6 +30,7 @@ export const kernels = defineCommand({
       lastGood: good === undefined ? null : printable(good.release),
       next: nextOf(selection),
       reshape: reshapeOf(selection),
+      initrd: initrd ?? null,
       kernels: kernelRows(catalogue),
       links: linkRows(catalogue),
       skipped: selection.skipped.map(({ release, reason }) => ({
@@ -48,7 +51,8 @@ export const kernels = defineCommand({
               `  ${reshapeSentence(reshape)}`,
               `  ${untilThen(next)}`,
             ]),
-        ...(next?.notes ?? []).map((text) => `  ${text}`),
+        ...(initrd === undefined ? [] : [`  ${initrd}`]),
+        ...((reshape ?? next)?.notes ?? []).map((text) => `  ${text}`),
       ]);
       printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
     }

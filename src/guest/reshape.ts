@@ -3,11 +3,13 @@
  * Level-triggered: what is to be done follows from the definition and the share alone, so it may be killed anywhere and run
  * again.
  */
+import { checkStoredInitrd } from "../boot/initrd-check.ts";
 import { appendEvents } from "../boot/log.ts";
 import { survey } from "../boot/prepare.ts";
 import { isOfShare, type WantedReshape } from "../boot/select.ts";
 import { storeCandidate } from "../boot/stage.ts";
 import { messageOf } from "../errors.ts";
+import { inLayout } from "../kernel/features.ts";
 import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
 import { setLayout } from "../libvirt/domain-update.ts";
 import { defineDomain, dumpXml } from "../libvirt/virsh.ts";
@@ -65,6 +67,7 @@ export async function reshape(
 }
 
 /** What the host has of its own (the last good pair) has been checked, and stands in the store. */
-function checkCandidate({ paths }: Guest, { arch }: DomainFacts, { candidate }: WantedReshape): void {
-  if (isOfShare(candidate)) storeCandidate(paths, candidate, arch);
+function checkCandidate({ paths }: Guest, domain: DomainFacts, { candidate, layout }: WantedReshape): void {
+  if (!isOfShare(candidate)) return;
+  checkStoredInitrd(paths, storeCandidate(paths, candidate, domain.arch), inLayout(domain, layout));
 }

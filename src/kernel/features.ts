@@ -223,6 +223,12 @@ function notesOf(config: KernelConfig): string[] {
   return missed.filter(([option]) => !has(config, option)).map(([, note]) => note);
 }
 
+/** A domain as it would be in another layout: all its virtio devices are moved. */
+export function inLayout(domain: DomainMachine, { bus, highmem }: Layout): DomainMachine {
+  const diskBus = domain.diskBus === undefined ? undefined : `virtio-${bus}`;
+  return { ...domain, bus, diskBus, highmem, modernMmio: true };
+}
+
 /** A layout in words, for a sentence: "devices on PCI". */
 export function describeLayout({ bus, highmem }: Layout): string {
   if (bus === "mmio") return "devices on virtio-mmio";

@@ -2,7 +2,8 @@
 import { has } from "./bytes.ts";
 
 /** `cpio` is what the archive begins with when it is not compressed, or when processor microcode stands in front. */
-export type InitrdFormat = "cpio" | "gzip" | "xz" | "zstd" | "lz4" | "lzma" | "lzop" | "bzip2";
+export const INITRD_FORMATS = ["cpio", "gzip", "xz", "zstd", "lz4", "lzma", "lzop", "bzip2"] as const;
+export type InitrdFormat = (typeof INITRD_FORMATS)[number];
 
 export type InitrdHead =
   | { readonly ok: true; readonly format: InitrdFormat }
@@ -32,7 +33,7 @@ const UNUSABLE: readonly (readonly [string, string | readonly number[]])[] = [
 ];
 
 /**
- * Reads which format an initrd begins with. This is shallow: a broken or unfinished archive passes.
+ * Reads which format an initrd begins with. This is shallow: a broken or unfinished archive passes (preflight/ looks deeper).
  *
  * @param head the file's first bytes, of any length; not trusted, nothing throws
  * @param size the whole file's size in bytes

@@ -9,6 +9,8 @@ const MIB = 1024 * 1024;
 export const KERNEL_MAX_BYTES = 128 * MIB;
 /** Largest initrd that is booted, in bytes (512 MiB). */
 export const INITRD_MAX_BYTES = 512 * MIB;
+/** Most bytes that an initrd may unpack to (2 GiB). The kernel holds all of it in memory. */
+export const INITRD_MAX_UNPACKED_BYTES = 2048 * MIB;
 /** Longest file name, in bytes: Linux's NAME_MAX. A link's text is one file name, so it is as long at most. */
 export const NAME_MAX_BYTES = 255;
 /**

@@ -3,6 +3,7 @@ import {
   type DomainMachine,
   describeLayout,
   fits,
+  inLayout,
   type Layout,
   LOW_MEMORY_MIB,
   type PairFacts,
@@ -34,6 +35,6 @@ export function judge(pair: PairFacts, machine: DomainMachine | undefined): Verd
     const room = `has room for ${LOW_MEMORY_MIB} MiB of memory, and the machine has ${memory} MiB`;
     return { kind: "unfit", reason: `needs ${describeLayout(layout)}, which ${room}` };
   }
-  const then = fits(pair, { ...machine, bus: layout.bus, highmem: layout.highmem, modernMmio: true });
+  const then = fits(pair, inLayout(machine, layout));
   return then.fits ? { kind: "reshape", layout, reason } : { kind: "unfit", reason: then.reason };
 }
