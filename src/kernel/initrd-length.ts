@@ -4,7 +4,7 @@
  */
 import { crc32 } from "node:zlib";
 
-/** Reads `length` bytes at `offset`, fewer at the end. */
+/** Reads `length` bytes at `offset`, fewer at the end. They are good until it is called again. */
 export type ReadAt = (offset: number, length: number) => Buffer;
 
 /** The part's end; undefined where it does not end as it should, or the format does not tell. Offsets in bytes. */
@@ -42,7 +42,7 @@ const FOOTER_BYTES = 12;
 
 /** A stream ends in a footer that repeats its header's flags and has a checksum of its own, at a multiple of four bytes. */
 function endOfXz(read: ReadAt, start: number, size: number): number | undefined {
-  const flags = read(start + 6, 2);
+  const flags = Buffer.from(read(start + 6, 2));
   for (let at = start + FOOTER_BYTES; at + FOOTER_BYTES <= size; at += SCAN_BYTES) {
     // Pieces overlap by less than a footer.
     const piece = read(at, SCAN_BYTES + FOOTER_BYTES - 4);
@@ -55,12 +55,15 @@ function endOfXz(read: ReadAt, start: number, size: number): number | undefined 
   return undefined;
 }
 
-/** Blocks with their length in front, to the end or to one of length zero. The magic number may stand again in between. */
+/**
+ * Blocks with their length in front, until there is no room for another or one has length zero. The magic number may stand
+ * again in between.
+ */
 function endOfLz4(read: ReadAt, start: number, size: number): number | undefined {
   let at = start + 4;
   while (at < size) {
     const head = read(at, 4);
-    if (head.length < 4) return undefined;
+    if (head.length < 4) return at;
     const length = head.readUInt32LE(0);
     if (length === 0) return at;
     at += 4 + (length === 0x184c2102 ? 0 : length);

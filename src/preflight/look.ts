@@ -182,7 +182,7 @@ class Look {
   }
 }
 
-/** Reads at any place, through a window: parts are walked in steps of a few bytes. What is returned is good until the next. */
+/** Reads at any place, through a window: parts are walked in steps of a few bytes. */
 function windowOf(fd: number, size: number): ReadAt {
   const window = Buffer.alloc(2 * CHUNK_BYTES);
   let from = 0;

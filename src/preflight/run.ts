@@ -89,9 +89,17 @@ export function lookIntoInitrd(fd: number, options: LookOptions = {}): Looked {
   const { program = PROGRAM, limits = { maxBytes: INITRD_MAX_UNPACKED_BYTES } } = options;
   if (program === undefined) return { ok: false, reason: "bootshare is run from its sources" };
   const args = [`--max-old-space-size=${HEAP_MIB}`, "--input-type=module", "-", JSON.stringify(limits)];
-  const result = runConfined(process.execPath, args, program, fd, options.confinement ?? CONFINEMENT);
+  const { confinement = CONFINEMENT } = options;
+  const result = runConfined(process.execPath, args, program, fd, confinement);
   if (result.missing) return { ok: false, reason: "prlimit is not installed" };
-  if (result.timedOut || result.signal === "SIGXCPU") return { ok: true, facts: TOO_LONG, lasting: false };
+  if (result.signal === "SIGXCPU") return { ok: true, facts: TOO_LONG, lasting: false };
+  // It waits for nothing, so what it had too little of is the processor: no fault of the initrd's.
+  if (result.timedOut) {
+    return {
+      ok: false,
+      reason: `this machine is busy, and it took more than ${confinement.timeoutMs / 1000} s`,
+    };
+  }
   const facts = factsOf(result.stdout);
   if (result.exitCode === 0 && facts !== undefined) return { ok: true, facts, lasting: isLasting(facts) };
   const last = result.stderr.trim().split("\n").at(-1) ?? "";
@@ -109,7 +117,7 @@ const TOO_LONG: InitrdFacts = {
   problem: "too-long",
 };
 
-/** A busy machine, or a program that is missing today, says nothing of tomorrow. */
+/** A slow moment, or a program that is missing today, says nothing of tomorrow. */
 function isLasting({ problem, notUnpacked }: InitrdFacts): boolean {
   return problem !== "too-long" && notUnpacked === undefined;
 }

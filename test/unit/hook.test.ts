@@ -14,9 +14,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { readState } from "../../src/boot/log.ts";
+import { readEvents, readState } from "../../src/boot/log.ts";
 import { guestPathsOf, METADATA_NAMESPACE, statePaths } from "../../src/paths.ts";
-import { bzImage, zstdInitrd } from "./kernel/images.ts";
+import { bzImage } from "./kernel/images.ts";
+import { cpio, pack, tree } from "./kernel/initrds.ts";
+import { preflightProgram } from "./preflight/program.ts";
 
 const UUID = "01234567-89ab-4cde-8f01-23456789abcd";
 /** An ordinary user: nobody, or whoever runs this. */
@@ -32,7 +34,16 @@ beforeAll(async () => {
   const banner = {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
   };
-  await build({ entryPoints, outfile: program, bundle: true, platform: "node", format: "esm", banner });
+  const define = { BOOTSHARE_PREFLIGHT: JSON.stringify(await preflightProgram()) };
+  await build({
+    entryPoints,
+    outfile: program,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    banner,
+    define,
+  });
 });
 afterAll(() => rmSync(shipped, { recursive: true }));
 
@@ -43,12 +54,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home, { recursive: true }));
 
-function makeGuest(root: string): void {
+function makeGuest(root: string, more: Readonly<Record<string, Buffer>> = {}): void {
   const paths = guestPathsOf(UUID, root);
-  const files: [string, Uint8Array][] = [
-    [join(paths.share, "vmlinuz-6.1.0-9-amd64"), bzImage({ release: "6.1.0-9-amd64 (debian@example)" })],
-    [join(paths.share, "initrd.img-6.1.0-9-amd64"), zstdInitrd()],
-  ];
+  const release = "6.1.0-9-amd64";
+  const initrds = { [release]: pack("zstd", cpio(tree({ release }))), ...more };
+  const files = Object.entries(initrds).flatMap(([name, initrd]): [string, Buffer][] => [
+    [join(paths.share, `vmlinuz-${name}`), bzImage({ release: `${name} (debian@example)` })],
+    [join(paths.share, `initrd.img-${name}`), initrd],
+  ]);
   const folders = [paths.share, paths.run, paths.pairs];
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   for (const [file, bytes] of files) writeFileSync(file, bytes);
@@ -89,6 +102,30 @@ describe("the hook in session mode", () => {
     const { released, hookLog } = statePaths(root);
     expect(existsSync(join(released, UUID))).toBe(true);
     expect(readFileSync(hookLog, "utf8")).toMatch(/ prepare begin: 01234567\S+ boots 6\.1\.0-9-amd64: /);
+  });
+
+  it("passes over a kernel whose initrd would not bring the guest up, and records why", () => {
+    const root = join(home, ".local/state/bootshare");
+    const [linked, highest] = ["6.1.0-10-amd64", "6.1.0-11-amd64"];
+    makeGuest(root, {
+      [linked]: pack("gzip", cpio(tree({ release: linked, without: [/ext4/] }))),
+      [highest]: pack("xz", cpio(tree({ release: highest, without: [/virtio_net/] }))),
+    });
+    const paths = guestPathsOf(UUID, root);
+    for (const name of ["vmlinuz", "initrd.img"]) writeFileSync(join(paths.share, name), `${name}-${linked}`);
+    expect(callHook("prepare begin", paths.runKernel)).toEqual({ status: 0, stderr: "" });
+    const reason = `initrd.img-${linked} cannot be booted: it has no driver for the root file system (ext4).`;
+    expect(readEvents(paths)).toMatchObject([
+      {
+        e: "prepare",
+        pair: { release: highest },
+        notes: [
+          `No configuration of ${highest} was found to look at.`,
+          "It has no virtio_net for the network: that must be on the root disk.",
+        ],
+        skipped: [{ release: linked, reason }],
+      },
+    ]);
   });
 
   it("refuses a guest without a folder", () => {

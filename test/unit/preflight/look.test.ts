@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -66,6 +67,22 @@ describe("a whole initrd", () => {
       expect(facts.problem).toBeUndefined();
     }
   });
+
+  it.each(["zstd", "xz", "lz4"] as const)(
+    "finds the end of a long part that is packed by %s",
+    async (packer) => {
+      // What cannot be packed: the part's end comes to stand on both sides of the borders of what is read at once.
+      for (const more of [-2, -1, 0, 1, 2, 700]) {
+        const content = randomBytes(3 * 1024 * 1024 + 4 * more);
+        const bytes = pack(packer, cpio([{ name: "firmware", content }, ...tree()]));
+        const gap = Buffer.alloc(4 - (bytes.length % 4));
+        const next = packer === "lz4" ? gap : Buffer.concat([gap, TREE]);
+        const facts = await look(Buffer.concat([bytes, next]));
+        expect(facts).toMatchObject({ archives: packer === "lz4" ? 1 : 2 });
+        expect(facts.problem).toBeUndefined();
+      }
+    },
+  );
 
   it.each(["gzip", "bzip2"] as const)("says so where something follows %s", async (packer) => {
     const facts = await look(Buffer.concat([pack(packer, TREE), MICROCODE]));
