@@ -16,15 +16,15 @@ const LIST_MAX_BYTES = 8 * 1024 * 1024;
 const MAX_MODULES = 32 * 1024;
 
 const MODULE_FILE = /^(?:usr\/)?lib\/modules\/([^/]{1,64})\/(?:.*\/)?([^/]{1,64})\.ko(?:\.xz|\.zst|\.gz)?$/;
-const MODULE_LIST = /^(?:usr\/)?lib\/modules\/([^/]{1,64})\/modules\.(dep|builtin|softdep)$/;
+const MODULE_LIST = /^(?:usr\/)?lib\/modules\/([^/]{1,64})\/modules\.(dep|builtin|softdep|alias)$/;
 const INITRAMFS_TOOLS = /^(?:conf\/initramfs\.conf|conf\/arch\.conf|scripts\/functions)$/;
 const DRACUT = /^(?:usr\/)?lib\/dracut(?:\/|$)/;
 
-type ListName = "dep" | "builtin" | "softdep";
+const LISTS = ["dep", "builtin", "softdep", "alias"] as const;
 
 interface Release {
   readonly modules: Set<string>;
-  readonly lists: Partial<Record<ListName, string>>;
+  readonly lists: Partial<Record<(typeof LISTS)[number], string>>;
 }
 
 /** The name that the kernel has for a module's file: `-` and `_` are the same to it. */
@@ -57,10 +57,10 @@ export class InitrdContents implements CpioVisitor {
   }
 
   content({ name }: CpioEntry, content: Buffer): void {
-    const [, release = "", list] = MODULE_LIST.exec(plainPath(name)) ?? [];
-    if (list !== "dep" && list !== "builtin" && list !== "softdep") return;
-    const found = this.#release(release);
-    if (found !== undefined) found.lists[list] = content.toString("latin1");
+    const [, release = "", last] = MODULE_LIST.exec(plainPath(name)) ?? [];
+    const list = LISTS.find((one) => one === last);
+    const found = list === undefined ? undefined : this.#release(release);
+    if (list !== undefined && found !== undefined) found.lists[list] = content.toString("latin1");
   }
 
   facts(): Pick<InitrdFacts, "init" | "madeBy" | "releases"> {
@@ -97,7 +97,11 @@ function releaseFacts(release: string, { modules, lists }: Release): ReleaseFact
     const missing = (needs.get(driver) ?? []).filter((module) => !has(module));
     // Without the list, what serves a name may be built in.
     const soft = listsBuiltIn ? softNeedsOf(lists.softdep ?? "", driver) : [];
-    const unserved = soft.filter((name) => ![...modules, ...builtIn].some((module) => serves(module, name)));
+    const unserved = soft.filter(
+      (name) =>
+        ![...modules, ...builtIn].some((module) => serves(module, name)) &&
+        !aliasesOf(lists.alias ?? "", name).some(has),
+    );
     return { state: "present", missing: [...missing, ...unserved].slice(0, MAX_MISSING) };
   };
   const drivers = Object.fromEntries(DRIVERS.map((driver) => [driver, factsOf(driver)]));
@@ -131,6 +135,13 @@ function softNeedsOf(text: string, driver: Driver): string[] {
   if (driver !== "ext4") return [];
   const [, names = ""] = /^softdep ext4 pre: ([^:\n]*?)(?: \w+:.*)?$/m.exec(text) ?? [];
   return names.split(" ").filter((name) => /^[\w-]{1,64}$/.test(name));
+}
+
+/** modules.alias: `alias NAME MODULE`, what else serves a name. */
+function aliasesOf(text: string, name: string): string[] {
+  return [...text.matchAll(/^alias (\S+) (\S+)$/gm)].flatMap(([, alias = "", module = ""]) =>
+    alias === name || alias === `crypto-${name}` ? [module.replaceAll("-", "_")] : [],
+  );
 }
 
 /** An algorithm of crypto's is in a module of its name, or of its name and where it runs: crc32c_generic, crc32c_intel. */

@@ -43,6 +43,15 @@ describe("judgeInitrd", () => {
       { without: [/crc32c/], builtIn: ["kernel/arch/x86/crypto/crc32c-intel.ko"] },
       AMD64,
     ],
+    [
+      "whose crc32c is in a module of another name",
+      {
+        without: [/crc32c/],
+        builtIn: ["kernel/arch/arm/crypto/crc32-arm-ce.ko"],
+        aliases: "alias crypto-crc32c crc32_arm_ce\n",
+      },
+      AMD64,
+    ],
   ];
   test.each(good)("takes one %s", (_what, options, machine) => {
     expect(judgeInitrd(factsOf(options), { release: RELEASE, config: modular }, machine)).toEqual({

@@ -85,6 +85,8 @@ export interface TreeOptions {
   readonly builtIn?: readonly string[];
   readonly init?: boolean;
   readonly maker?: "initramfs-tools" | "dracut";
+  /** Lines of modules.alias. */
+  readonly aliases?: string;
   /** Where the modules' folder is. */
   readonly lib?: string;
 }
@@ -92,7 +94,11 @@ export interface TreeOptions {
 /** What `mkinitramfs` or dracut put into an initrd, as far as it matters. */
 export function tree(options: TreeOptions = {}): File[] {
   const { release = RELEASE, without = [], withoutLists = [], init = true, lib = "usr/lib" } = options;
-  const { builtIn = ["kernel/fs/fscache.ko", "kernel/lib/crc32.ko"], maker = "initramfs-tools" } = options;
+  const {
+    builtIn = ["kernel/fs/fscache.ko", "kernel/lib/crc32.ko"],
+    maker = "initramfs-tools",
+    aliases = "",
+  } = options;
   const folder = `${lib}/modules/${release}`;
   const there = Object.keys(MODULES).filter((path) => !without.some((one) => one.test(path)));
   const lists: Readonly<Record<string, string>> = {
@@ -101,6 +107,7 @@ export function tree(options: TreeOptions = {}): File[] {
       .map(([path, needs]) => `${path}: ${needs.join(" ")}`.trim())
       .join("\n"),
     "modules.builtin": builtIn.map((path) => `${path}\n`).join(""),
+    "modules.alias": aliases,
     "modules.softdep": "# Soft dependencies extracted from modules themselves.\nsoftdep ext4 pre: crc32c\n",
   };
   return [
