@@ -242,7 +242,8 @@ const NOBODY = 65534;
 
 /**
  * Runs a program that meets bytes of a guest, and waits for it: where we are root as the user nobody, in any case under
- * limits (prlimit(1) of util-linux), in `/`, with no environment but PATH, and unable to make a file grow.
+ * limits (prlimit(1) of util-linux), in `/`, with no environment but PATH, unable to make a file grow or to come to other
+ * rights by a set-uid program (setpriv(1), likewise).
  *
  * @param input its standard input
  * @param fd becomes its descriptor 3
@@ -262,7 +263,8 @@ export function runConfined(
     "--fsize=0",
     "--nofile=64",
   ];
-  const result = spawnSync("prlimit", [...limits, "--", file, ...args], {
+  const command = [...limits, "--", "setpriv", "--no-new-privs", "--", file, ...args];
+  const result = spawnSync("prlimit", command, {
     ...(process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
     cwd: "/",
     env: { LC_ALL: "C", PATH: searchPath() },
@@ -275,7 +277,7 @@ export function runConfined(
   });
   const code = result.error === undefined ? undefined : errnoOf(result.error);
   return {
-    command: `prlimit ${limits.join(" ")} -- ${file} ${args.join(" ")}`,
+    command: `prlimit ${command.join(" ")}`,
     exitCode: result.status ?? -1,
     signal: result.signal ?? undefined,
     stdout: result.stdout ?? "",

@@ -134,7 +134,10 @@ function needsOf(text: string): Map<string, string[]> {
 function softNeedsOf(text: string, driver: Driver): string[] {
   if (driver !== "ext4") return [];
   const [, names = ""] = /^softdep ext4 pre: ([^:\n]*?)(?: \w+:.*)?$/m.exec(text) ?? [];
-  return names.split(" ").filter((name) => /^[\w-]{1,64}$/.test(name));
+  return names
+    .split(" ")
+    .filter((name) => /^[\w-]{1,64}$/.test(name))
+    .slice(0, MAX_MISSING);
 }
 
 /** modules.alias: `alias NAME MODULE`, what else serves a name. */

@@ -150,6 +150,14 @@ describe("runConfined", () => {
     }
   });
 
+  it("comes to no other rights by a set-uid program", () => {
+    const { stdout } = confined(
+      "import { readFileSync } from 'node:fs'; console.log(readFileSync('/proc/self/status', 'utf8'))",
+    );
+    expect(stdout).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(stdout).toMatch(/^CapEff:\t0+$/m);
+  });
+
   it("lets no file grow, not even one that everybody may write", () => {
     const open = mkdtempSync(join(tmpdir(), "bootshare-open-"));
     const file = join(open, "file");
