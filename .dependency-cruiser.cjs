@@ -12,7 +12,18 @@ const rooms = {
   guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
   serve: ["guest", "libvirt", "boot"],
   doctor: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
-  commands: ["preflight", "doctor", "serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
+  commands: [
+    "preflight",
+    "doctor",
+    "serve",
+    "guest",
+    "provision",
+    "libvirt",
+    "machine",
+    "boot",
+    "share",
+    "kernel",
+  ],
 };
 const roomRules = Object.entries(rooms).map(([room, below]) => ({
   name: `${room}-imports-down-only`,
@@ -43,7 +54,8 @@ module.exports = {
     },
     {
       name: "preflight-stays-small",
-      comment: "it meets a guest's bytes and is handed over as text: it may reach preflight/ and kernel/ only",
+      comment:
+        "it meets a guest's bytes and is handed over as text: it may reach preflight/ and kernel/ only",
       severity: "error",
       from: { path: "^src/preflight\\.ts$" },
       to: { path: "^src/", pathNot: [ground, "^src/(preflight|kernel)/"] },

@@ -34,7 +34,7 @@ const PROBLEMS: Readonly<Record<InitrdProblem, string>> = {
 };
 
 /** Where the kernel's configuration says how a driver is there. */
-const OPTIONS: Readonly<Partial<Record<Driver, ConfigOption>>> = {
+const OPTIONS: Readonly<Record<Driver, ConfigOption>> = {
   virtio_blk: "VIRTIO_BLK",
   virtio_pci: "VIRTIO_PCI",
   virtio_mmio: "VIRTIO_MMIO",
@@ -96,14 +96,17 @@ export function judgeInitrd(
     }
   }
   const unknown = needsToBoot(machine, config).filter(([, driver]) => stateOf(driver).kind === "unknown");
-  const lacking = needsLater(machine).filter(
-    ([, driver]) => stateOf(driver).kind === "absent" || stateOf(driver).missing.length > 0,
-  );
+  const lacking = needsLater(machine).filter(([, driver]) => {
+    const { kind, missing } = stateOf(driver);
+    return kind === "absent" || missing.length > 0;
+  });
   return {
     ok: true,
     notes: [
       ...unknown.map(([what, driver]) => `It is not known whether the kernel has ${driver} for ${what}.`),
-      ...lacking.map(([what, driver]) => `It has no ${driver} for ${what}: that must be on the root disk.`),
+      ...lacking.map(
+        ([what, driver]) => `It has no ${driver} that works for ${what}: that must be on the root disk.`,
+      ),
     ],
   };
 }
@@ -140,8 +143,7 @@ interface State {
 }
 
 function driverState(driver: Driver, own: ReleaseFacts | undefined, config: KernelConfig | undefined): State {
-  const option = OPTIONS[driver];
-  const set = option === undefined ? undefined : config?.[option];
+  const set = config?.[OPTIONS[driver]];
   const { state, missing } = own?.drivers[driver] ?? { state: "absent", missing: [] };
   if (set === "y" || state === "built-in") return { kind: "there", missing: [] };
   if (state === "present") return { kind: "there", missing };

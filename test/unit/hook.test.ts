@@ -121,7 +121,7 @@ describe("the hook in session mode", () => {
         pair: { release: highest },
         notes: [
           `No configuration of ${highest} was found to look at.`,
-          "It has no virtio_net for the network: that must be on the root disk.",
+          "It has no virtio_net that works for the network: that must be on the root disk.",
         ],
         skipped: [{ release: linked, reason }],
       },

@@ -164,7 +164,7 @@ describe("lookAtNext", () => {
         candidates: [
           {
             release: "6.1.0-9-amd64",
-            notes: ["It has no virtio_net for the network: that must be on the root disk."],
+            notes: ["It has no virtio_net that works for the network: that must be on the root disk."],
           },
           { release: "6.1.0-10-amd64", notes: [] },
         ],

@@ -142,10 +142,10 @@ describe("judgeInitrd", () => {
     expect(judgeInitrd(facts, { release: RELEASE, config: modular }, AMD64)).toEqual({
       ok: true,
       notes: [
-        "It has no 9p for /boot: that must be on the root disk.",
-        "It has no 9pnet_virtio for /boot: that must be on the root disk.",
-        "It has no virtio_net for the network: that must be on the root disk.",
-        "It has no virtio_console for the boot report: that must be on the root disk.",
+        "It has no 9p that works for /boot: that must be on the root disk.",
+        "It has no 9pnet_virtio that works for /boot: that must be on the root disk.",
+        "It has no virtio_net that works for the network: that must be on the root disk.",
+        "It has no virtio_console that works for the boot report: that must be on the root disk.",
       ],
     });
     const virtiofs: DomainMachine = { ...AMD64, transport: "virtiofs" };
@@ -153,7 +153,7 @@ describe("judgeInitrd", () => {
       judgeInitrd(factsOf({ without: [/virtiofs/] }), { release: RELEASE, config: modular }, virtiofs),
     ).toEqual({
       ok: true,
-      notes: ["It has no virtiofs for /boot: that must be on the root disk."],
+      notes: ["It has no virtiofs that works for /boot: that must be on the root disk."],
     });
   });
 
