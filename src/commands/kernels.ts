@@ -6,11 +6,13 @@ import type { Catalogue } from "../kernel/catalogue.ts";
 import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
+import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { bytes, printJson, printLines, table } from "./output.ts";
 
 export const kernels = defineCommand({
   name: "kernels",
   summary: "what is in a guest's /boot, what runs, what boots next and why",
+  about: ENTRIES_HELP,
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [JSON_OPTION],
   schema: z.object({ json: z.boolean().default(false) }),
@@ -30,6 +32,7 @@ export const kernels = defineCommand({
       reshape: reshapeOf(selection),
       kernels: kernelRows(catalogue),
       links: linkRows(catalogue),
+      entries: entryRows(catalogue),
       skipped: selection.skipped.map(({ release, reason }) => ({
         release: printable(release),
         reason: printable(reason, 500),
@@ -37,7 +40,10 @@ export const kernels = defineCommand({
     };
     if (json) printJson(document);
     else {
-      printLines(catalogueLines(document.kernels, document.links, (release) => marks(release, document)));
+      printLines([
+        ...catalogueLines(document.kernels, document.links, (release) => marks(release, document)),
+        ...entryLines(document.entries),
+      ]);
       const { next, reshape } = document;
       printLines([
         "",
