@@ -15,7 +15,7 @@ import { printJson, printLines } from "./output.ts";
 export const inspect = defineCommand({
   name: "inspect",
   summary: "what any folder that holds a /boot would boot (no libvirt needed)",
-  about: ENTRIES_HELP,
+  about: `What any folder that holds a /boot would boot. It needs no libvirt. ${ENTRIES_HELP}`,
   arguments: [["<dir>", "the folder"]],
   options: [
     {

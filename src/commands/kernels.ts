@@ -12,7 +12,7 @@ import { bytes, printJson, printLines, table } from "./output.ts";
 export const kernels = defineCommand({
   name: "kernels",
   summary: "what is in a guest's /boot, what runs, what boots next and why",
-  about: ENTRIES_HELP,
+  about: `What is in a guest's /boot, what runs, what boots next and why. ${ENTRIES_HELP}`,
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [JSON_OPTION],
   schema: z.object({ json: z.boolean().default(false) }),

@@ -204,15 +204,16 @@ describe("readKernelImage on any bytes", () => {
     gzipSync(plainImage("arm64")),
   ];
 
-  function expectResult(bytes: Buffer, size: number): void {
+  /** Whether the result is one that others can rely on. */
+  function isSound(bytes: Buffer, size: number): boolean {
     const image = readKernelImage(bytes, size);
-    if (image.ok) {
-      expect(image.arches.length).toBeGreaterThan(0);
-      expect(image.arches.every(isDebianArch)).toBe(true);
-      if (image.release !== undefined) expect(image.release).toMatch(/^[0-9A-Za-z.+~_-]{1,64}$/);
-    } else {
-      expect(image.reason).toMatch(/^(is|has) [ -~]+$/);
-    }
+    if (!image.ok) return /^(is|has) [ -~]+$/.test(image.reason);
+    const { arches, release = "6.1" } = image;
+    return arches.length > 0 && arches.every(isDebianArch) && /^[0-9A-Za-z.+~_-]{1,64}$/.test(release);
+  }
+
+  function expectResult(bytes: Buffer, size: number): void {
+    expect(isSound(bytes, size)).toBe(true);
   }
 
   it("gives a result and never throws", () => {
@@ -234,21 +235,26 @@ describe("readKernelImage on any bytes", () => {
   it("takes no kernel whose header tells its size for one before it is whole", () => {
     for (const sample of [bzImage(), zImage(), plainImage("arm64"), zboot(0xaa64, "gzip"), elf(21)]) {
       // x86 counts in units of 16 bytes and rounds up.
-      for (let length = 0; length <= sample.length - 16; length++) {
-        expect(readKernelImage(sample.subarray(0, length), length).ok).toBe(false);
-      }
+      const lengths = Array.from({ length: sample.length - 15 }, (_, length) => length);
+      expect(lengths.filter((length) => readKernelImage(sample.subarray(0, length), length).ok)).toEqual([]);
     }
   });
 
   it("gives a result for every flipped bit of a header", () => {
     for (const sample of samples) {
-      for (let bit = 0; bit < Math.min(sample.length, 0x260) * 8; bit++) {
-        const image = Buffer.from(sample);
+      const image = Buffer.from(sample);
+      const flip = (bit: number): void => {
         image[bit >> 3] = (image[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        expectResult(image, image.length);
+      };
+      const unsound: number[] = [];
+      for (let bit = 0; bit < Math.min(sample.length, 0x260) * 8; bit++) {
+        flip(bit);
+        if (!isSound(image, image.length)) unsound.push(bit);
+        flip(bit);
       }
+      expect(unsound).toEqual([]);
     }
-  }, 60_000);
+  });
 
   it("gives a result for kernels with changed bytes in the header", () => {
     const change = fc.tuple(fc.nat(0x260), fc.nat(255));
