@@ -39,6 +39,8 @@ export interface KernelPair {
   readonly kernelSize: number;
   /** In bytes; 0 when it is not there or no file. */
   readonly initrdSize: number;
+  /** Names, sizes and times of both files: one text for the same pair, as long as nobody changes it. */
+  readonly files: string;
   /** Both files are there and look right as far as their first bytes and sizes tell. */
   readonly complete: boolean;
   /** A new version of the kernel or the initrd is being written beside it, or writing it was interrupted. */
@@ -164,6 +166,7 @@ function judge(folder: Folder, names: PairNames, arch: DebianArch): KernelPair {
     initrd: initrd === undefined ? undefined : names.initrd,
     kernelSize: sizeOf(kernel),
     initrdSize: sizeOf(initrd),
+    files: [kernel, initrd].map((file) => `${file?.name} ${file?.size} ${file?.mtimeMs}`).join(" "),
     complete: reasons.length === 0,
     writing:
       beingWritten(folder, names.initrd) !== undefined || beingWritten(folder, names.kernel) !== undefined,
