@@ -36,7 +36,7 @@ export const pairSchema = z.object({
 export type Pair = z.infer<typeof pairSchema>;
 
 /** Where the choice of a pair came from. */
-export const sourceSchema = z.enum(["pin", "links", "highest", "good", "provided"]);
+export const sourceSchema = z.enum(["pin", "links", "entries", "highest", "good", "provided"]);
 export type Source = z.infer<typeof sourceSchema>;
 
 /** How a boot ended, from the guest's report where it said so, else from libvirt's reason. */

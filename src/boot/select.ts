@@ -4,6 +4,7 @@ import type { Catalogue, KernelPair } from "../kernel/catalogue.ts";
 import type { KernelConfig } from "../kernel/config.ts";
 import type { DomainMachine, Layout, PairFacts } from "../kernel/features.ts";
 import { judge, type Verdict } from "../kernel/verdict.ts";
+import { printable } from "../text.ts";
 import type { Pair, Source } from "./events.ts";
 
 /** A pair in the share that may be staged. */
@@ -58,7 +59,7 @@ export interface Selection {
    * it is copied.
    */
   readonly candidates: readonly Candidate[];
-  /** What was not considered, and why; `(links)` and `(share)` stand for what has no release. Printable. */
+  /** What was not considered, and why; `(links)`, `(entries)` and `(share)` stand for what has no release. Printable. */
   readonly skipped: readonly Skipped[];
   /** Something better than all candidates, for which the domain must be put into another layout first. */
   readonly reshape: WantedReshape | undefined;
@@ -82,9 +83,10 @@ export interface SelectionInput {
 }
 
 /**
- * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair, or what
- * the guest was made with while there is none. In the place of one that has no tries left comes the last good pair; where
- * nothing else is left, the best of those is better than a guest that nobody can look into.
+ * Orders the candidates: the pin, then what Debian's links name, then what the guest's boot loader entries do, then the
+ * highest version, then the last good pair, or what the guest was made with while there is none. In the place of one that has
+ * no tries left comes the last good pair; where nothing else is left, the best of those is better than a guest that nobody can
+ * look into.
  * Only complete pairs are candidates: a kernel whose initrd is still being written is passed over with that reason. So is
  * one that does not fit the domain as it is defined; where the best would fit another layout, that is said apart.
  */
@@ -127,7 +129,12 @@ export function select(input: SelectionInput): Selection {
     if (catalogue.linked !== undefined) {
       if (catalogue.linked.problem !== undefined)
         skipped.push({ release: "(links)", reason: catalogue.linked.problem });
-      else addLinked(catalogue.linked);
+      else addNamed(catalogue.linked, "links", "the links in the guest's /boot name it");
+    }
+    const { preferred, pair: named } = catalogue.loader ?? {};
+    if (preferred !== undefined && named !== undefined) {
+      if (named.problem !== undefined) skipped.push({ release: "(entries)", reason: named.problem });
+      else addNamed(named, "entries", `the default entry in ${printable(preferred.file)} names it`);
     }
     const complete = catalogue.kernels.filter((pair) => pair.complete);
     // The highest may want another layout than the domain has; until it gets that, the highest that fits boots.
@@ -173,8 +180,8 @@ export function select(input: SelectionInput): Selection {
     add({ source, release, kernel, initrd, files, arches: pair.image?.arches, config, why, notes });
   }
 
-  function addLinked(linked: KernelPair): void {
-    if (linked.complete) addPair(linked, "links", "the links in the guest's /boot name it");
+  function addNamed(linked: KernelPair, source: ShareCandidate["source"], why: string): void {
+    if (linked.complete) addPair(linked, source, why);
     // dpkg makes the links before the initrd exists. A pair of the usual names is in `skipped` already.
     else if (!skipped.some(({ release }) => release === linked.release)) {
       skipped.push({ release: linked.release, reason: linked.reasons.join("; ") });

@@ -11,14 +11,14 @@ import type { Catalogue, KernelPair } from "../kernel/catalogue.ts";
 import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
+import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { bytes, printJson, printLines, table } from "./output.ts";
 import { BOOT_TIMEOUT_OPTION, bootTimeoutSchema, TRIES_OPTION, triesSchema } from "./shared.ts";
 
 export const kernels = defineCommand({
   name: "kernels",
   summary: "what is in a guest's /boot, what runs, what boots next and why; pins a kernel",
-  about:
-    "Shows the kernels of a guest and how each stands: good, bad (its tries are spent), or how many tries it has left. With an option it changes what boots from the next start on; nothing is rebooted. A kernel that is pinned has all its tries again.",
+  about: `Shows the kernels of a guest and how each stands: good, bad (its tries are spent), or how many tries it has left. With an option it changes what boots from the next start on; nothing is rebooted. A kernel that is pinned has all its tries again. ${ENTRIES_HELP}`,
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "--pin <release>", text: "boot this kernel while it can be booted" },
@@ -70,6 +70,7 @@ async function kernelsDocument(guest: Guest) {
     reshape: reshapeOf(selection),
     kernels: kernelRows(catalogue, ({ files }) => assessPair(view.state, pairsOfFiles.get(files), tries)),
     links: linkRows(catalogue),
+    entries: entryRows(catalogue),
     skipped: selection.skipped.map(({ release, reason }) => ({
       release: printable(release),
       reason: printable(reason, 500),
@@ -81,6 +82,7 @@ function kernelsLines(document: Awaited<ReturnType<typeof kernelsDocument>>): st
   const { next, reshape, skipped } = document;
   return [
     ...catalogueLines(document.kernels, document.links, (row) => marks(row, document)),
+    ...entryLines(document.entries),
     "",
     ...(reshape === null
       ? [next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`]
