@@ -20,7 +20,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { appendEvents } from "./boot/log.ts";
-import { noteRestore, prepareBoot, takeRestoreNote } from "./boot/prepare.ts";
+import { presentMoment } from "./boot/moment.ts";
+import { prepareBoot } from "./boot/prepare.ts";
+import { noteRestore, takeRestoreNote } from "./boot/restore.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { type DomainFacts, parseDomain } from "./libvirt/domain-parse.ts";
 import { workMode } from "./mode.ts";
@@ -84,7 +86,7 @@ function act(
   if (phase === "prepare begin") {
     refuseStranger(domain, paths);
     if (takeRestoreNote(paths, libvirtPid)) {
-      appendEvents(paths, [{ e: "restore" }]);
+      appendEvents(paths, [{ e: "restore", m: presentMoment().m }]);
       return `${domain.uuid} is being restored: it keeps its kernel`;
     }
     const prepared = prepareBoot(paths, domain.name, domain);

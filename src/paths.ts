@@ -62,6 +62,9 @@ export function guestPaths(dir: string) {
     restoring: join(dir, "restoring"),
     disk: join(dir, "disk.qcow2"),
     serialLog: join(dir, "serial.log"),
+    /** The end of the serial log of each of the last attempts that were not good, by the attempt's id. */
+    badLogs: join(dir, "bad"),
+    badLog: (attempt: string) => join(dir, "bad", `${attempt}.log`),
     ssh: join(dir, "ssh"),
     sshKey: join(dir, "ssh", "id_ed25519"),
     knownHosts: join(dir, "ssh", "known_hosts"),

@@ -36,7 +36,7 @@ export const pairSchema = z.object({
 export type Pair = z.infer<typeof pairSchema>;
 
 /** Where the choice of a pair came from. */
-export const sourceSchema = z.enum(["pin", "links", "highest", "good", "provided"]);
+export const sourceSchema = z.enum(["pin", "links", "entries", "highest", "good", "provided"]);
 export type Source = z.infer<typeof sourceSchema>;
 
 /** How a boot ended, from the guest's report where it said so, else from libvirt's reason. */
@@ -48,6 +48,10 @@ export const endSchema = z.enum([
   "destroyed",
   "crashed",
   "failed",
+  /** Not good in time, so the reconciler ended it. */
+  "timeout",
+  /** The host went down, and it with the host. */
+  "host-down",
   "unknown",
 ]);
 export type EndReason = z.infer<typeof endSchema>;
@@ -61,6 +65,9 @@ export const eventSchema = z.discriminatedUnion("e", [
     e: z.literal("asked"),
     what: z.enum(["start", "stop", "reboot"]),
     by: z.enum(["person", "reconciler"]),
+    /** As in `prepare`, where the time matters: of a start that counts against the limit. */
+    hostBoot: z.string().optional(),
+    m: z.number().optional(),
     /** Reconciler: why; counts against the start limit when `unclean`. */
     why: z.string().optional(),
     unclean: z.boolean().optional(),
@@ -84,6 +91,12 @@ export const eventSchema = z.discriminatedUnion("e", [
     skipped: z.array(z.object({ release: z.string(), reason: z.string() })),
     /** The host's boot id: another one later means that the host was rebooted. */
     hostBoot: z.string(),
+    /** The host's monotonic clock, in milliseconds, of meaning within `hostBoot` alone: `t` jumps when the clock is set. */
+    m: z.number().optional(),
+    /** The boot is to be good within so many seconds; no limit where it is not there. */
+    timeout: z.number().positive().optional(),
+    /** Names, sizes and times of the files that the pair was copied from, to know them again without reading them. */
+    files: z.string().optional(),
     /**
      * false: libvirt calls no hook. bootshare itself staged the pair, says *started*, and nobody will say *released*.
      */
@@ -101,7 +114,7 @@ export const eventSchema = z.discriminatedUnion("e", [
   /** Nothing was found that boots, and the start was refused. */
   z.object({ ...base, e: z.literal("refused"), reason: z.string() }),
   /** A saved guest is being restored: its attempt goes on with the kernel in its memory. */
-  z.object({ ...base, e: z.literal("restore") }),
+  z.object({ ...base, e: z.literal("restore"), m: z.number().optional() }),
   /** QEMU runs. */
   z.object({ ...base, e: z.literal("started") }),
   /** libvirt let go of the domain. `reason` since libvirt 10.5. */
@@ -110,17 +123,25 @@ export const eventSchema = z.discriminatedUnion("e", [
   z.object({ ...base, e: z.literal("up"), attempt, release: z.string() }),
   /** The guest passed its boot gate. */
   z.object({ ...base, e: z.literal("good"), attempt, release: z.string() }),
+  /** It was not good in time: the reconciler is about to end it. */
+  z.object({ ...base, e: z.literal("overdue"), attempt }),
+  /** A person wants this release from now on, or with none whatever is best. A pinned release has all its tries again. */
+  z.object({ ...base, e: z.literal("pinned"), release: z.string().optional() }),
   /** The attempt is over. */
   z.object({ ...base, e: z.literal("end"), attempt, how: endSchema }),
   /** The guest should be running, or off, from now on. */
   z.object({ ...base, e: z.literal("desired"), state: z.enum(["on", "off"]), why: z.string() }),
   /** The reconciler stopped trying. Cleared when a person starts the guest. */
   z.object({ ...base, e: z.literal("gave-up"), why: z.string() }),
-  /** What the lines before this one came to, when the log was cut: the last good pair. */
+  /** What the lines before this one came to, when the log was cut. */
   z.object({
     ...base,
     e: z.literal("checkpoint"),
     good: pairSchema.optional(),
+    /** The one that was good before that. */
+    goodBefore: pairSchema.optional(),
+    /** Ids of pairs, each with its attempts that were bad. Without those that were good since. */
+    bad: z.record(z.string(), z.number().int().positive()).optional(),
     desired: z.enum(["on", "off"]),
   }),
 ]);

@@ -60,11 +60,17 @@ export function cutLog(paths: GuestPaths, now: Date = new Date()): void {
   if (!existsSync(paths.boots) || statSync(paths.boots).size < CUT_AT_BYTES) return;
   const state = readState(paths);
   renameSync(paths.boots, paths.oldBoots);
-  appendEvents(
-    paths,
-    [{ e: "checkpoint", desired: state.desired, ...(state.good === undefined ? {} : { good: state.good }) }],
-    now,
-  );
+  appendEvents(paths, [checkpointOf(state)], now);
+}
+
+function checkpointOf({ desired, good, goodBefore, badAttempts }: BootState): NewEvent {
+  return {
+    e: "checkpoint",
+    desired,
+    ...(good === undefined ? {} : { good }),
+    ...(goodBefore === undefined ? {} : { goodBefore }),
+    ...(badAttempts.size === 0 ? {} : { bad: Object.fromEntries(badAttempts) }),
+  };
 }
 
 function readIfThere(file: string): string {

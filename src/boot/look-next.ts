@@ -5,12 +5,17 @@ import { describeInitrd } from "../kernel/initrd-verdict.ts";
 import type { LookOptions } from "../preflight/run.ts";
 import { printable } from "../text.ts";
 import { checkShareInitrd } from "./initrd-check.ts";
-import { type Candidate, isOfShare, type Selection } from "./select.ts";
+import { type Candidate, isOfShare, type Selection, type ShareCandidate } from "./select.ts";
 
 export interface Next {
   readonly selection: Selection;
   /** The initrd of what boots next in a sentence; undefined where it is not known or not of the share. Printable. */
   readonly initrd: string | undefined;
+}
+
+export interface NextOptions extends LookOptions {
+  /** These files were good: that says more than a look. */
+  readonly wasGood?: (candidate: ShareCandidate) => boolean;
 }
 
 /**
@@ -23,7 +28,7 @@ export function lookAtNext(
   share: string,
   selection: Selection,
   machine: DomainMachine | undefined,
-  options: LookOptions = {},
+  options: NextOptions = {},
 ): Next {
   const skipped = [...selection.skipped];
   let initrd: string | undefined;
@@ -45,7 +50,7 @@ export function lookAtNext(
 
   /** The candidate with what is noted of its initrd; undefined where it is passed over. */
   function passed(candidate: Candidate, domain: DomainMachine | undefined): Candidate | undefined {
-    if (!isOfShare(candidate)) return candidate;
+    if (!isOfShare(candidate) || options.wasGood?.(candidate) === true) return candidate;
     try {
       const { facts, verdict } = checkShareInitrd(share, candidate, domain, options);
       if (verdict.ok) {

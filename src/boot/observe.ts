@@ -2,9 +2,11 @@
  * What a look at a guest adds to its events: pure. Seeing the same thing again adds nothing, so anybody may look at any
  * time, and what happened while nobody looked is found later.
  */
+import type { Attempt } from "./attempt.ts";
 import type { EndReason, NewEvent } from "./events.ts";
+import type { Moment } from "./moment.ts";
 import type { BootReport } from "./report.ts";
-import type { Attempt, BootState } from "./state.ts";
+import type { BootState } from "./state.ts";
 
 /** libvirt's state of a domain, in its own words (virDomainState and the reason that goes with it). */
 export interface DomainStatus {
@@ -12,14 +14,10 @@ export interface DomainStatus {
   readonly reason: string;
   /** A managed save of it exists: the next start restores it. */
   readonly saved: boolean;
+  /** Said in *prepare*: libvirt is about to start it anew, so whatever ran before is over. */
+  readonly starting?: boolean;
   /** When libvirt was asked; now, where that is not said. What happened since may have changed it. */
   readonly asOf?: Date;
-}
-
-/** The moment of a look: this host's boot id and its clock. */
-export interface Moment {
-  readonly hostBoot: string;
-  readonly now: Date;
 }
 
 /** An event that a look found, and when it happened as far as can be told. */
@@ -49,7 +47,11 @@ export function observe(
     found.push({ event: { e: "good", attempt: attempt.id, release: report.good }, at: written });
   }
   if (attempt.ended === undefined && isOver(attempt, domain, moment)) {
-    const how = howItEnded(report, domain, state.releaseReason);
+    const how = howItEnded(report, domain, {
+      releaseReason: state.releaseReason,
+      overdue: attempt.overdue,
+      hostDown: attempt.hostBoot !== moment.hostBoot,
+    });
     const at = attempt.released === undefined ? moment.now : new Date(attempt.released);
     found.push({ event: { e: "end", attempt: attempt.id, how }, at });
   }
@@ -67,26 +69,39 @@ const STARTING_MS = 120_000;
  */
 function isOver(attempt: Attempt, domain: DomainStatus, moment: Moment): boolean {
   if (domain.state !== "shut off" || domain.reason === "saved" || domain.saved) return false;
+  if (domain.starting === true) return true;
   if (attempt.released !== undefined || attempt.hostBoot !== moment.hostBoot) return true;
   const asOf = (domain.asOf ?? moment.now).getTime();
   if (!attempt.hooked && attempt.started !== undefined && Date.parse(attempt.started) < asOf) return true;
   return moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared) > STARTING_MS;
 }
 
+/** What is known of an end beside the report and libvirt's word. */
+export interface EndFacts {
+  /** What the hook's *release* phase was told (libvirt 10.5 and later); outlives libvirtd. */
+  readonly releaseReason?: string | undefined;
+  /** The reconciler had decided to end it. */
+  readonly overdue?: boolean;
+  /** The host was rebooted since. */
+  readonly hostDown?: boolean;
+}
+
 /**
  * How a boot ended. `virsh destroy` is believed before the guest's word, for it came last; the guest's word is believed
  * before libvirt's "shutdown", which says the same for a reboot, a reset and a power-off, and before its "unknown",
  * which is what is left when libvirtd was restarted.
- *
- * @param releaseReason what the hook's *release* phase was told (libvirt 10.5 and later); outlives libvirtd
  */
-export function howItEnded(report: BootReport, domain: DomainStatus, releaseReason?: string): EndReason {
+export function howItEnded(report: BootReport, domain: DomainStatus, facts: EndFacts = {}): EndReason {
+  const { releaseReason, overdue = false, hostDown = false } = facts;
   const reason = domain.reason === "unknown" && releaseReason !== undefined ? releaseReason : domain.reason;
-  if (reason === "destroyed") return "destroyed";
+  // After a reboot of the host libvirt remembers no reason, so "destroyed" is from before it.
+  if (reason === "destroyed") return overdue ? "timeout" : "destroyed";
+  // Whether it was shut down for that, or cut off, is the host's doing.
+  if (hostDown) return "host-down";
   if (report.end === "reboot") return "reboot";
   if (report.end === "poweroff" || report.end === "halt") return report.end;
   if (reason === "crashed") return "crashed";
   if (reason === "failed") return "failed";
   if (reason === "shutdown") return "reset";
-  return "unknown";
+  return overdue ? "timeout" : "unknown";
 }

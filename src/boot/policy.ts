@@ -5,10 +5,19 @@ import { z } from "zod";
 import { errnoOf, UserError } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
 
+/** Most tries that can be given: more than the start limit lets happen in a row is of no use. */
+export const MAX_TRIES = 5;
+
 const policySchema = z.object({
   schema: z.literal(1),
   /** Boot this kernel release while it can be booted. */
   pin: z.string().optional(),
+  /** With `pin`: this pair of the host's store and no other of that release. */
+  pinPair: z.string().optional(),
+  /** Boot attempts that a kernel gets which was never good. */
+  tries: z.number().int().min(1).max(MAX_TRIES).optional(),
+  /** A boot that is not good within so many seconds is bad; 0 for no limit. */
+  bootTimeout: z.number().int().min(0).optional(),
 });
 export type Policy = z.infer<typeof policySchema>;
 
@@ -35,7 +44,21 @@ export function readPolicy(paths: GuestPaths): Policy {
   }
 }
 
-/** Writes a guest's policy: new file, fsync, rename. */
-export async function writePolicy(paths: GuestPaths, policy: Policy): Promise<void> {
+/**
+ * Changes what is given of a guest's policy: new file, fsync, rename. `undefined` leaves a value as it is, `null` takes it
+ * away. The caller holds the guest's lock, or nobody knows of the guest yet.
+ */
+export async function changePolicy(paths: GuestPaths, changes: PolicyChanges): Promise<Policy> {
+  const values = Object.entries({ ...readPolicy(paths), ...dropUndefined(changes) });
+  const policy = policySchema.parse(Object.fromEntries(values.filter(([, value]) => value !== null)));
   await writeFileAtomic(paths.policy, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600 });
+  return policy;
+}
+
+export type PolicyChanges = {
+  readonly [K in Exclude<keyof Policy, "schema">]?: Policy[K] | null | undefined;
+};
+
+function dropUndefined(changes: PolicyChanges): PolicyChanges {
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }

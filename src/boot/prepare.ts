@@ -4,20 +4,24 @@
  * help), bootshare does, before it asks libvirt for the start (guest/launch.ts).
  */
 import { randomUUID } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import { type Catalogue, catalogue } from "../kernel/catalogue.ts";
 import type { DomainMachine } from "../kernel/features.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
+import { assessPair, DEFAULT_TRIES, type PairRecord } from "./assess.ts";
 import type { Pair, Source } from "./events.ts";
 import { checkStoredInitrd } from "./initrd-check.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
+import { recordLook } from "./look.ts";
+import { type Moment, presentMoment } from "./moment.ts";
 import { readPolicy } from "./policy.ts";
 import { rotateReport } from "./report.ts";
-import { type Candidate, isOfShare, type Selection, select } from "./select.ts";
+import { asLastResort, type Candidate, isOfShare, type Selection, select } from "./select.ts";
 import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
+import type { BootState } from "./state.ts";
+import { bootTimeout } from "./timeout.ts";
 
 export interface Prepared {
   readonly pair: Pair;
@@ -38,7 +42,7 @@ export function survey(
   machine: DomainMachine,
 ): { catalogue: Catalogue | undefined; selection: Selection } {
   const state = readState(paths);
-  const { pin } = readPolicy(paths);
+  const { pin, tries = DEFAULT_TRIES } = readPolicy(paths);
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
   try {
@@ -53,12 +57,26 @@ export function survey(
   const selection = select({
     catalogue: found,
     pin,
+    pinPair: pinned(paths, state),
     good: state.good,
+    bad: (files) => badReason(state, state.pairsOfFiles.get(files), tries),
     provided: state.provided,
     machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
   return { catalogue: found, selection };
+}
+
+/** The pair of the host's store that a person pinned, where one is. */
+function pinned(paths: GuestPaths, { good, goodBefore, attempts }: BootState): Pair | undefined {
+  const { pinPair } = readPolicy(paths);
+  return [good, goodBefore, ...attempts.map(({ pair }) => pair)].find((pair) => pair?.id === pinPair);
+}
+
+/** Why a pair is passed over: a phrase that follows its release; undefined for one that may be tried. */
+function badReason(state: PairRecord, id: string | undefined, tries: number): string | undefined {
+  if (assessPair(state, id, tries).assessment !== "bad") return undefined;
+  return `it is bad: it was not good in ${tries === 1 ? "its only try" : `${tries} tries`}`;
 }
 
 export interface PrepareOptions {
@@ -78,14 +96,27 @@ export function prepareBoot(
   machine: DomainMachine,
   { now = new Date(), hook = true }: PrepareOptions = {},
 ): Prepared {
+  const moment = presentMoment(now);
   cutLog(paths, now);
+  closeLastAttempt(paths, moment);
+  const state = readState(paths);
+  const { tries = DEFAULT_TRIES, bootTimeout: wanted } = readPolicy(paths);
   const { selection } = survey(paths, machine);
   const skipped = [...selection.skipped];
-  for (const candidate of selection.candidates) {
+  const queue = [...selection.candidates];
+  for (const candidate of queue) {
     try {
       const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
-      // What is in the store already was good, or is the host's own.
-      const notes = isOfShare(candidate) ? checkStoredInitrd(paths, pair, machine) : [];
+      // The files may be new, and the bytes have had their tries.
+      const reason = badReason(state, pair.id, tries);
+      if (reason !== undefined && candidate.lastResort !== true) {
+        skipped.push({ release: candidate.release, reason });
+        queue.push(asLastResort(candidate));
+        continue;
+      }
+      // What was good, or is the host's own, is known to boot.
+      const fresh = isOfShare(candidate) && !state.goodIds.has(pair.id);
+      const notes = fresh ? checkStoredInitrd(paths, pair, machine) : [];
       stagePair(paths, pair);
       return record(candidate, pair, [...candidate.notes, ...notes]);
     } catch (error) {
@@ -100,9 +131,11 @@ export function prepareBoot(
     hint: hintFor(name, paths, selection),
   });
 
-  function record(candidate: Candidate, pair: Pair, notes: readonly string[]): Prepared {
-    const prepared = { pair, source: candidate.source, why: candidate.why, notes: [...notes], skipped };
-    const { good, provided } = readState(paths);
+  function record(candidate: Candidate, pair: Pair, notes: string[]): Prepared {
+    const { source, why } = candidate;
+    const prepared = { pair, source, why, notes, skipped };
+    const { hostBoot, m } = moment;
+    const timeout = bootTimeout(wanted, machine.accel, source === "provided");
     rotateReport(paths);
     appendEvents(
       paths,
@@ -110,19 +143,32 @@ export function prepareBoot(
         {
           e: "prepare",
           attempt: randomUUID(),
-          hostBoot: hostBootId(),
+          hostBoot,
+          m,
+          ...(timeout === undefined ? {} : { timeout }),
+          ...(isOfShare(candidate) ? { files: candidate.files } : {}),
           ...(hook ? {} : { hook }),
           ...prepared,
         },
       ],
       now,
     );
+    const { good, goodBefore, provided } = state;
     prunePairs(
       paths,
-      [pair, good, provided].flatMap((one) => one?.id ?? []),
+      [pair, good, goodBefore, provided, pinned(paths, state)].flatMap((one) => one?.id ?? []),
     );
     return prepared;
   }
+}
+
+/**
+ * Says how the attempt before this start came out, should nobody have looked since: a start that follows at once must not
+ * take its kernel for one that was never tried.
+ */
+function closeLastAttempt(paths: GuestPaths, moment: Moment): void {
+  const off = { state: "shut off", reason: "unknown", saved: false, starting: true };
+  recordLook(paths, off, moment);
 }
 
 function hintFor(name: string, paths: GuestPaths, { reshape }: Selection): string {
@@ -130,39 +176,4 @@ function hintFor(name: string, paths: GuestPaths, { reshape }: Selection): strin
   return reshape === undefined
     ? `${look}; put a kernel and its initrd into ${paths.share}.`
     : `'bootshare start ${name}' changes the machine for ${printable(reshape.candidate.release)}. ${look}.`;
-}
-
-/** The boot id of this host: another one means that the host was rebooted. */
-export function hostBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-}
-
-/** How long a restore may take from its *restore* phase to its *prepare* phase, in milliseconds. libvirt waits for nothing between them. */
-const RESTORE_WINDOW_MS = 120_000;
-
-/** Notes, in the *restore* phase, that the *prepare* which this libvirtd calls next is not a boot. */
-export function noteRestore(paths: GuestPaths, libvirtPid: string, now: Date = new Date()): void {
-  writeFileSync(paths.restoring, JSON.stringify({ libvirtPid, at: now.getTime(), hostBoot: hostBootId() }), {
-    mode: 0o600,
-  });
-}
-
-/** Takes the note away, and says whether it was there and is to be believed. */
-export function takeRestoreNote(paths: GuestPaths, libvirtPid: string, now: Date = new Date()): boolean {
-  let note: unknown;
-  try {
-    note = JSON.parse(readFileSync(paths.restoring, "utf8"));
-  } catch {
-    return false;
-  } finally {
-    rmSync(paths.restoring, { force: true });
-  }
-  if (typeof note !== "object" || note === null) return false;
-  const {
-    libvirtPid: pid,
-    at,
-    hostBoot,
-  } = note as { libvirtPid?: unknown; at?: unknown; hostBoot?: unknown };
-  const age = typeof at === "number" ? now.getTime() - at : Number.NaN;
-  return pid === libvirtPid && hostBoot === hostBootId() && age >= 0 && age < RESTORE_WINDOW_MS;
 }

@@ -4,12 +4,15 @@ import type { Catalogue, KernelPair } from "../kernel/catalogue.ts";
 import type { KernelConfig } from "../kernel/config.ts";
 import type { DomainMachine, Layout, PairFacts } from "../kernel/features.ts";
 import { judge, type Verdict } from "../kernel/verdict.ts";
+import { printable } from "../text.ts";
 import type { Pair, Source } from "./events.ts";
 
 /** A pair in the share that may be staged. */
 export interface ShareCandidate {
   readonly source: Exclude<Source, "good" | "provided">;
   readonly release: string;
+  /** Knows the pair again without reading it; a KernelPair's. */
+  readonly files: string;
   /** File names in the share. */
   readonly kernel: string;
   readonly initrd: string;
@@ -17,16 +20,20 @@ export interface ShareCandidate {
   readonly arches: readonly DebianArch[] | undefined;
   readonly config: KernelConfig | undefined;
   readonly why: string;
+  /** It has no tries left, and is better than no start at all. */
+  readonly lastResort?: boolean;
   /** Sentences on what is not known of it, or will not work although it boots. Safe to show. */
   readonly notes: readonly string[];
 }
 
-/** The last good pair, or the one that the guest was made with, from the host's own store. */
+/** A pair from the host's own store: the last good one, a pinned one, or what the guest was made with. */
 export interface StoredCandidate {
-  readonly source: "good" | "provided";
+  readonly source: "good" | "provided" | "pin";
   readonly release: string;
   readonly pair: Pair;
   readonly why: string;
+  /** It has no tries left, and is better than no start at all. */
+  readonly lastResort?: boolean;
   readonly notes: readonly string[];
 }
 
@@ -52,7 +59,7 @@ export interface Selection {
    * it is copied.
    */
   readonly candidates: readonly Candidate[];
-  /** What was not considered, and why; `(links)` and `(share)` stand for what has no release. Printable. */
+  /** What was not considered, and why; `(links)`, `(entries)` and `(share)` stand for what has no release. Printable. */
   readonly skipped: readonly Skipped[];
   /** Something better than all candidates, for which the domain must be put into another layout first. */
   readonly reshape: WantedReshape | undefined;
@@ -64,7 +71,11 @@ export interface SelectionInput {
   readonly shareProblem?: string;
   /** A release that a person pinned. */
   readonly pin: string | undefined;
+  /** The very pair of that release that is pinned, where it is in the host's store. */
+  readonly pinPair?: Pair | undefined;
   readonly good: Pair | undefined;
+  /** Says of `files` why that pair is bad: a phrase that follows the release; undefined while it has tries left. */
+  readonly bad?: (files: string) => string | undefined;
   /** What the host put together for the first boot. */
   readonly provided?: Pair | undefined;
   /** The domain that they must fit; undefined where there is none, as for `inspect`. */
@@ -72,25 +83,34 @@ export interface SelectionInput {
 }
 
 /**
- * Orders the candidates: the pin, then what Debian's links name, then the highest version, then the last good pair, or what
- * the guest was made with while there is none.
+ * Orders the candidates: the pin, then what Debian's links name, then what the guest's boot loader entries do, then the
+ * highest version, then the last good pair, or what the guest was made with while there is none. In the place of one that has
+ * no tries left comes the last good pair; where nothing else is left, the best of those is better than a guest that nobody can
+ * look into.
  * Only complete pairs are candidates: a kernel whose initrd is still being written is passed over with that reason. So is
  * one that does not fit the domain as it is defined; where the best would fit another layout, that is said apart.
  */
 export function select(input: SelectionInput): Selection {
   const candidates: Candidate[] = [];
   const skipped: Skipped[] = [];
-  const { catalogue, pin, good, provided, machine } = input;
-  const add = (candidate: Candidate): void => {
-    const same = candidates.some(
-      (c) =>
-        isOfShare(c) &&
-        isOfShare(candidate) &&
-        c.kernel === candidate.kernel &&
-        c.initrd === candidate.initrd,
-    );
-    if (!same) candidates.push(candidate);
+  const { catalogue, pin, pinPair, good, provided, machine } = input;
+  const bad: ShareCandidate[] = [];
+  /** Where the first of those would stand: what was good goes before what is only next in line. */
+  let badAt: number | undefined;
+  const add = (candidate: ShareCandidate): void => {
+    const reason = input.bad?.(candidate.files);
+    const list = reason === undefined ? candidates : bad;
+    if (list.some((one) => isOfShare(one) && one.files === candidate.files)) return;
+    list.push(candidate);
+    if (reason === undefined) return;
+    badAt ??= candidates.length;
+    skipped.push({ release: candidate.release, reason });
   };
+
+  if (pinPair !== undefined) {
+    const why = `${pinPair.release} is pinned, as it is in the host's store`;
+    candidates.push({ source: "pin", release: pinPair.release, pair: pinPair, why, notes: [] });
+  }
 
   if (catalogue === undefined) {
     skipped.push({ release: "(share)", reason: input.shareProblem ?? "the share could not be read" });
@@ -100,7 +120,7 @@ export function select(input: SelectionInput): Selection {
       if (!pair.complete) skipped.push({ release: pair.release, reason: pair.reasons.join("; ") });
       else if (verdict.kind !== "fits") skipped.push({ release: pair.release, reason: verdict.reason });
     }
-    if (pin !== undefined) {
+    if (pin !== undefined && pinPair === undefined) {
       const pinned = catalogue.kernels.find((pair) => pair.release === pin);
       if (pinned?.complete === true) addPair(pinned, "pin", `${pin} is pinned`);
       else if (pinned === undefined)
@@ -109,7 +129,12 @@ export function select(input: SelectionInput): Selection {
     if (catalogue.linked !== undefined) {
       if (catalogue.linked.problem !== undefined)
         skipped.push({ release: "(links)", reason: catalogue.linked.problem });
-      else addLinked(catalogue.linked);
+      else addNamed(catalogue.linked, "links", "the links in the guest's /boot name it");
+    }
+    const { preferred, pair: named } = catalogue.loader ?? {};
+    if (preferred !== undefined && named !== undefined) {
+      if (named.problem !== undefined) skipped.push({ release: "(entries)", reason: named.problem });
+      else addNamed(named, "entries", `the default entry in ${printable(preferred.file)} names it`);
     }
     const complete = catalogue.kernels.filter((pair) => pair.complete);
     // The highest may want another layout than the domain has; until it gets that, the highest that fits boots.
@@ -124,17 +149,24 @@ export function select(input: SelectionInput): Selection {
     const why = "it is the last pair that was good";
     const candidate: StoredCandidate = { source: "good", release: good.release, pair: good, why, notes: [] };
     // A pinned release that has left the share still boots from the store, before anything that is not pinned.
-    const pinnedAway = pin === good.release && candidates[0]?.source !== "pin";
-    if (pinnedAway)
+    if (pin === good.release && candidates[0]?.source !== "pin")
       candidates.unshift({
         ...candidate,
         why: `${pin} is pinned, and only the copy of the last good pair is left`,
       });
-    else candidates.push(candidate);
+    else candidates.splice(badAt ?? candidates.length, 0, candidate);
   } else if (provided !== undefined) {
     const why = "the guest has not made an initrd of its own yet";
-    candidates.push({ source: "provided", release: provided.release, pair: provided, why, notes: [] });
+    const candidate: StoredCandidate = {
+      source: "provided",
+      release: provided.release,
+      pair: provided,
+      why,
+      notes: [],
+    };
+    candidates.splice(badAt ?? candidates.length, 0, candidate);
   }
+  candidates.push(...bad.map(asLastResort));
   return fitting(candidates, skipped, machine);
 
   function verdictOf(pair: KernelPair): Verdict {
@@ -143,13 +175,13 @@ export function select(input: SelectionInput): Selection {
 
   function addPair(pair: KernelPair, source: ShareCandidate["source"], why: string): void {
     if (pair.initrd === undefined) return;
-    const { release, kernel, initrd, config, configProblem } = pair;
+    const { release, kernel, initrd, files, config, configProblem } = pair;
     const notes = configProblem === undefined ? [] : [`${configProblem}.`];
-    add({ source, release, kernel, initrd, arches: pair.image?.arches, config, why, notes });
+    add({ source, release, kernel, initrd, files, arches: pair.image?.arches, config, why, notes });
   }
 
-  function addLinked(linked: KernelPair): void {
-    if (linked.complete) addPair(linked, "links", "the links in the guest's /boot name it");
+  function addNamed(linked: KernelPair, source: ShareCandidate["source"], why: string): void {
+    if (linked.complete) addPair(linked, source, why);
     // dpkg makes the links before the initrd exists. A pair of the usual names is in `skipped` already.
     else if (!skipped.some(({ release }) => release === linked.release)) {
       skipped.push({ release: linked.release, reason: linked.reasons.join("; ") });
@@ -189,7 +221,12 @@ function factsOf(candidate: Candidate): PairFacts {
   return { release, arches: candidate.arches, config: candidate.config };
 }
 
+/** A candidate that has no tries left, for when nothing else can be booted. */
+export function asLastResort(candidate: Candidate): Candidate {
+  return { ...candidate, lastResort: true, why: "nothing else is left, although it was never good" };
+}
+
 /** Whether a candidate is still to be copied from the share. */
 export function isOfShare(candidate: Candidate): candidate is ShareCandidate {
-  return candidate.source !== "good" && candidate.source !== "provided";
+  return !("pair" in candidate);
 }

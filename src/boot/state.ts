@@ -1,43 +1,15 @@
 /** What the events of a guest come to: a pure fold, the same for the hook, the commands and the reconciler. */
-import type { Layout } from "../kernel/features.ts";
-import type { BootEvent, EndReason, Pair, Source } from "./events.ts";
+import { assessAttempt, type PairRecord } from "./assess.ts";
+import type { Attempt, Reshape } from "./attempt.ts";
+import type { BootEvent, Pair } from "./events.ts";
 
-/** A change of the domain's layout, for a kernel. */
-export interface Reshape {
+/** A start by the reconciler. */
+export interface UncleanStart {
   /** ISO 8601. */
   readonly t: string;
-  readonly to: Layout;
-  readonly release: string;
-  readonly why: string;
-}
-
-/** One boot attempt, from the hook's choice to its end. Times are ISO 8601. */
-export interface Attempt {
-  readonly id: string;
-  /** When somebody asked for it, where that is known; else when libvirt did. */
-  readonly asked: string;
-  readonly askedBy: "person" | "reconciler" | "libvirt";
-  readonly prepared: string;
-  readonly pair: Pair;
-  readonly source: Source;
-  readonly why: string;
-  readonly skipped: readonly { readonly release: string; readonly reason: string }[];
-  readonly hostBoot: string;
-  /** What was done to the domain since the attempt before this one. */
-  readonly reshaped?: Reshape;
-  /** libvirt calls the hook, which says when it lets go of the domain. */
-  readonly hooked: boolean;
-  /** QEMU ran. */
-  readonly started?: string;
-  /** libvirt let go of the domain, and has not taken it up again (restore). */
-  readonly released?: string;
-  /** The kernel reported. */
-  readonly up?: string;
-  readonly good?: string;
-  /** The release that the guest reported, for what its word is worth. */
-  readonly reported?: string;
-  readonly ended?: string;
-  readonly how?: EndReason;
+  /** The monotonic clock of `hostBoot`, in milliseconds. */
+  readonly m?: number;
+  readonly hostBoot?: string;
 }
 
 /** Somebody's wish, with its time (ISO 8601). */
@@ -47,21 +19,25 @@ export interface Ask {
   readonly what: "start" | "reboot";
 }
 
-export interface BootState {
+export interface BootState extends PairRecord {
   /** Oldest first. */
   readonly attempts: readonly Attempt[];
   readonly current: Attempt | undefined;
   readonly desired: "on" | "off";
   /** The pair of the newest attempt that was good. */
   readonly good: Pair | undefined;
+  /** The pair that was good before that one. */
+  readonly goodBefore: Pair | undefined;
+  /** Ids of pairs by the files in the share that they were copied from (`prepare`'s `files`). */
+  readonly pairsOfFiles: ReadonlyMap<string, string>;
   /** The host's own pair for the first boot, until a boot was good. */
   readonly provided: Pair | undefined;
   /** What was asked for last, while no attempt has been prepared since. */
   readonly pending: Ask | undefined;
   /** Why the reconciler stopped trying. */
   readonly failed: { readonly since: string; readonly why: string } | undefined;
-  /** Starts by the reconciler that count against the start limit since a person last acted, ISO 8601. */
-  readonly uncleanStarts: readonly string[];
+  /** Starts by the reconciler that count against the start limit since a person last acted. */
+  readonly uncleanStarts: readonly UncleanStart[];
   /** What libvirt said at the last release of the domain, where it says so (10.5 and later). */
   readonly releaseReason: string | undefined;
 }
@@ -74,7 +50,11 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   let provided: Pair | undefined;
   let pending: Ask | undefined;
   let failed: BootState["failed"];
-  let uncleanStarts: string[] = [];
+  let uncleanStarts: UncleanStart[] = [];
+  let goodBefore: Pair | undefined;
+  const goodIds = new Set<string>();
+  const badAttempts = new Map<string, number>();
+  const pairsOfFiles = new Map<string, string>();
   let releaseReason: string | undefined;
   let reshaped: Reshape | undefined;
 
@@ -88,6 +68,9 @@ export function deriveState(events: readonly BootEvent[]): BootState {
     switch (event.e) {
       case "checkpoint":
         good = event.good;
+        goodBefore = event.goodBefore;
+        for (const pair of [good, goodBefore]) if (pair !== undefined) goodIds.add(pair.id);
+        for (const [id, count] of Object.entries(event.bad ?? {})) badAttempts.set(id, count);
         desired = event.desired;
         break;
       case "provided":
@@ -96,11 +79,19 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "asked":
         pending = event.what === "stop" ? undefined : { t: event.t, by: event.by, what: event.what };
         if (event.by === "person") {
+          if (event.what !== "start") {
+            amend(undefined, (a) => (a.ended === undefined ? { ...a, interrupted: true } : a));
+          }
           failed = undefined;
           uncleanStarts = [];
           desired = event.what === "stop" ? "off" : "on";
         } else if (event.unclean === true) {
-          uncleanStarts.push(event.t);
+          const { t, m, hostBoot } = event;
+          uncleanStarts.push({
+            t,
+            ...(m === undefined ? {} : { m }),
+            ...(hostBoot === undefined ? {} : { hostBoot }),
+          });
         }
         break;
       case "prepare":
@@ -123,7 +114,12 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           hostBoot: event.hostBoot,
           ...(reshaped === undefined ? {} : { reshaped }),
           hooked: event.hook !== false,
+          overdue: false,
+          interrupted: false,
+          ...(event.timeout === undefined ? {} : { timeout: event.timeout }),
+          ...deadlineOf(event.m, event.timeout),
         });
+        if (event.files !== undefined) pairsOfFiles.set(event.files, event.pair.id);
         pending = undefined;
         reshaped = undefined;
         break;
@@ -137,7 +133,11 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "restore":
         desired = "on";
         pending = undefined;
-        amend(undefined, ({ released: _, ...a }) => a);
+        // The time that it lay saved does not count.
+        amend(undefined, ({ released: _, deadline: __, ...a }) => ({
+          ...a,
+          ...deadlineOf(event.m, a.timeout),
+        }));
         break;
       case "up":
         amend(event.attempt, (a) =>
@@ -146,13 +146,28 @@ export function deriveState(events: readonly BootEvent[]): BootState {
         break;
       case "good":
         amend(event.attempt, (a) => {
+          if (good?.id !== a.pair.id) goodBefore = good;
           good = a.pair;
+          goodIds.add(a.pair.id);
+          badAttempts.delete(a.pair.id);
           provided = undefined;
           return a.good === undefined ? { ...a, good: event.t, reported: event.release } : a;
         });
         break;
       case "end":
-        amend(event.attempt, (a) => (a.ended === undefined ? { ...a, ended: event.t, how: event.how } : a));
+        amend(event.attempt, (a) => {
+          if (a.ended !== undefined) return a;
+          const over = { ...a, ended: event.t, how: event.how };
+          const { id } = a.pair;
+          if (assessAttempt(over) === "bad") badAttempts.set(id, (badAttempts.get(id) ?? 0) + 1);
+          return over;
+        });
+        break;
+      case "overdue":
+        amend(event.attempt, (a) => ({ ...a, overdue: true }));
+        break;
+      case "pinned":
+        for (const { pair } of attempts) if (pair.release === event.release) badAttempts.delete(pair.id);
         break;
       case "desired":
         desired = event.state;
@@ -174,6 +189,10 @@ export function deriveState(events: readonly BootEvent[]): BootState {
     current: attempts.at(-1),
     desired,
     good,
+    goodBefore,
+    goodIds,
+    badAttempts,
+    pairsOfFiles,
     provided,
     pending,
     failed,
@@ -182,7 +201,6 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   };
 }
 
-/** Whether QEMU ran in this attempt: the hook said so or, should that line be lost, the guest did. */
-export function everRan(attempt: Attempt): boolean {
-  return attempt.started !== undefined || attempt.up !== undefined || attempt.good !== undefined;
+function deadlineOf(m: number | undefined, timeout: number | undefined): { deadline?: number } {
+  return m === undefined || timeout === undefined ? {} : { deadline: m + timeout * 1000 };
 }

@@ -14,10 +14,14 @@ import { foreseenEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import { printLines, table } from "./output.ts";
-import { NO_SERVICE, serviceForStart, timeoutOption, timeoutSchema } from "./shared.ts";
-
-/** The first boot of an emulated guest on a busy machine takes minutes. */
-const BOOT_TIMEOUT_S = 900;
+import {
+  BOOT_TIMEOUT_OPTION,
+  bootTimeoutSchema,
+  NO_SERVICE,
+  serviceForStart,
+  TRIES_OPTION,
+  triesSchema,
+} from "./shared.ts";
 
 export const create = defineCommand({
   name: "create",
@@ -58,7 +62,8 @@ export const create = defineCommand({
     },
     { flags: "--dry-run", text: "say what would be made and why, and make nothing" },
     { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
-    timeoutOption(BOOT_TIMEOUT_S, "give up on the first boot"),
+    TRIES_OPTION,
+    BOOT_TIMEOUT_OPTION,
   ],
   examples: [
     ["bootshare create worker1", "a Debian 13 guest"],
@@ -86,7 +91,8 @@ export const create = defineCommand({
     secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).default("auto"),
     dryRun: z.boolean().default(false),
     keep: z.boolean().default(false),
-    timeout: timeoutSchema(BOOT_TIMEOUT_S),
+    tries: triesSchema,
+    bootTimeout: bootTimeoutSchema,
   }),
   action: async ([name = ""], options) => {
     const wishes: CreateOptions = {
@@ -107,7 +113,8 @@ export const create = defineCommand({
       security: options.security,
       sshKeyFile: options.sshKey,
       keep: options.keep,
-      bootTimeoutMs: options.timeout * 1000,
+      tries: options.tries,
+      bootTimeout: options.bootTimeout,
     };
     if (options.dryRun) {
       printLines(planLines(await planGuest(wishes, foreseenEmulation)));

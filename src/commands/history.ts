@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { Attempt } from "../boot/state.ts";
+import { assessAttempt } from "../boot/assess.ts";
+import type { Attempt } from "../boot/attempt.ts";
 import { findGuest, look } from "../guest/inventory.ts";
 import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
-import { assessmentOf } from "./list.ts";
 import { duration, localTime, printJson, printLines, table } from "./output.ts";
 
 export const history = defineCommand({
@@ -37,11 +37,12 @@ export const history = defineCommand({
     const rows = attempts.map((attempt) => [
       localTime(attempt.asked),
       printable(attempt.pair.release),
+      ASSESSED[assessAttempt(attempt)],
       phase(attempt.asked, attempt.up),
       phase(attempt.asked, attempt.good),
       outcome(attempt),
     ]);
-    const lines = table([["ASKED FOR", "KERNEL", "UP", "GOOD", "ENDED"], ...rows]);
+    const lines = table([["ASKED FOR", "KERNEL", "BOOT", "UP", "GOOD", "ENDED"], ...rows]);
     if (!options.verbose) printLines(lines);
     else {
       printLines(lines.slice(0, 1));
@@ -60,6 +61,9 @@ export const history = defineCommand({
     return undefined;
   },
 });
+
+/** Under way, or cut short by others: in a table that is nothing yet. */
+const ASSESSED = { good: "good", bad: "bad", indeterminate: "-" } as const;
 
 function phase(from: string, to: string | undefined): string {
   return to === undefined ? "-" : duration(from, to);
@@ -87,7 +91,8 @@ function attemptDocument(attempt: Attempt) {
     good: attempt.good ?? null,
     ended: attempt.ended ?? null,
     how: attempt.how ?? null,
-    assessment: assessmentOf(attempt),
+    assessment: assessAttempt(attempt),
+    timeout: attempt.timeout ?? null,
     kernel: printable(attempt.pair.release),
     pair: attempt.pair.id,
     source: attempt.source,

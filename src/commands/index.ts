@@ -12,6 +12,7 @@ import { kernels } from "./kernels.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
 import { reboot } from "./reboot.ts";
+import { rollback } from "./rollback.ts";
 import { service } from "./service.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   reboot,
   delete_,
   kernels,
+  rollback,
   history,
   logs,
   console_,

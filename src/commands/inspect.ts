@@ -9,12 +9,14 @@ import { hostArch } from "../machine/host.ts";
 import { readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
+import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { catalogueLines, kernelRows, linkRows, nextOf } from "./kernels.ts";
 import { printJson, printLines } from "./output.ts";
 
 export const inspect = defineCommand({
   name: "inspect",
   summary: "what any folder that holds a /boot would boot (no libvirt needed)",
+  about: `What any folder that holds a /boot would boot. It needs no libvirt. ${ENTRIES_HELP}`,
   arguments: [["<dir>", "the folder"]],
   options: [
     {
@@ -42,6 +44,7 @@ export const inspect = defineCommand({
       initrd: initrd ?? null,
       kernels: kernelRows(found),
       links: linkRows(found),
+      entries: entryRows(found),
       skipped: selection.skipped.map(({ release, reason }) => ({
         release: printable(release),
         reason: printable(reason, 500),
@@ -49,7 +52,7 @@ export const inspect = defineCommand({
     };
     if (options.json) printJson(document);
     else {
-      printLines(catalogueLines(document.kernels, document.links));
+      printLines([...catalogueLines(document.kernels, document.links), ...entryLines(document.entries)]);
       const { next } = document;
       printLines([
         "",

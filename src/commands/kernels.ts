@@ -1,64 +1,106 @@
 import { z } from "zod";
+import { type Assessment, assessPair, DEFAULT_TRIES, type PairAssessment } from "../boot/assess.ts";
 import { lookAtNext } from "../boot/look-next.ts";
+import { readPolicy } from "../boot/policy.ts";
 import { survey } from "../boot/prepare.ts";
 import type { Candidate, Selection } from "../boot/select.ts";
-import { definitionOf, findGuest, look } from "../guest/inventory.ts";
-import type { Catalogue } from "../kernel/catalogue.ts";
+import { bootTimeout } from "../boot/timeout.ts";
+import { EXIT, UserError } from "../errors.ts";
+import { definitionOf, findGuest, type Guest, look } from "../guest/inventory.ts";
+import { changeRules, pinKernel, unpinKernel } from "../guest/pin.ts";
+import type { Catalogue, KernelPair } from "../kernel/catalogue.ts";
 import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
+import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { bytes, printJson, printLines, table } from "./output.ts";
+import { BOOT_TIMEOUT_OPTION, bootTimeoutSchema, TRIES_OPTION, triesSchema } from "./shared.ts";
 
 export const kernels = defineCommand({
   name: "kernels",
-  summary: "what is in a guest's /boot, what runs, what boots next and why",
+  summary: "what is in a guest's /boot, what runs, what boots next and why; pins a kernel",
+  about: `Shows the kernels of a guest and how each stands: good, bad (its tries are spent), or how many tries it has left. With an option it changes what boots from the next start on; nothing is rebooted. A kernel that is pinned has all its tries again. ${ENTRIES_HELP}`,
   arguments: [["<name>", "name or UUID of the guest"]],
-  options: [JSON_OPTION],
-  schema: z.object({ json: z.boolean().default(false) }),
-  action: async ([name = ""], { json }) => {
-    const view = look(await findGuest(name));
-    const definition = await definitionOf(view);
-    const { catalogue, selection: surveyed } = survey(view.paths, definition);
-    const { selection, initrd } = lookAtNext(view.paths.share, surveyed, definition);
-    const { current, good } = view.state;
-    const running = view.status.state === "shut off" || current === undefined ? null : current.pair.release;
-    const document = {
-      name: view.name,
-      uuid: view.uuid,
-      arch: definition.arch,
-      running: running === null ? null : printable(running),
-      lastGood: good === undefined ? null : printable(good.release),
-      next: nextOf(selection),
-      reshape: reshapeOf(selection),
-      initrd: initrd ?? null,
-      kernels: kernelRows(catalogue),
-      links: linkRows(catalogue),
-      skipped: selection.skipped.map(({ release, reason }) => ({
-        release: printable(release),
-        reason: printable(reason, 500),
-      })),
-    };
-    if (json) printJson(document);
-    else {
-      printLines(catalogueLines(document.kernels, document.links, (release) => marks(release, document)));
-      const { next, reshape } = document;
-      printLines([
-        "",
-        ...(reshape === null
-          ? [next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`]
-          : [
-              `Boots next: ${reshape.release}: ${reshape.why}`,
-              `  ${reshapeSentence(reshape)}`,
-              `  ${untilThen(next)}`,
-            ]),
-        ...(initrd === undefined ? [] : [`  ${initrd}`]),
-        ...((reshape ?? next)?.notes ?? []).map((text) => `  ${text}`),
-      ]);
-      printLines(document.skipped.map(({ release, reason }) => `  ${release}: ${reason}`));
+  options: [
+    { flags: "--pin <release>", text: "boot this kernel while it can be booted" },
+    { flags: "--unpin", text: "boot what the guest's /boot says" },
+    TRIES_OPTION,
+    BOOT_TIMEOUT_OPTION,
+    JSON_OPTION,
+  ],
+  examples: [["bootshare kernels worker1 --pin 6.12.48+deb13-amd64", "stay on that kernel"]],
+  schema: z.object({
+    pin: z.string().optional(),
+    unpin: z.boolean().default(false),
+    tries: triesSchema,
+    bootTimeout: bootTimeoutSchema,
+    json: z.boolean().default(false),
+  }),
+  action: async ([name = ""], { pin, unpin, tries, bootTimeout: seconds, json }) => {
+    const guest = await findGuest(name);
+    if (pin !== undefined && unpin) {
+      throw new UserError("USAGE", "--pin and --unpin exclude each other.", { exitCode: EXIT.usage });
     }
+    await changeRules(guest, { tries, bootTimeout: seconds });
+    if (pin !== undefined) await pinKernel(guest, pin);
+    if (unpin) await unpinKernel(guest);
+    const document = await kernelsDocument(guest);
+    if (json) printJson(document);
+    else printLines(kernelsLines(document));
     return undefined;
   },
 });
+
+async function kernelsDocument(guest: Guest) {
+  const view = look(guest);
+  const definition = await definitionOf(view);
+  const { catalogue, selection: surveyed } = survey(view.paths, definition);
+  const { current, good, goodIds, pairsOfFiles } = view.state;
+  const { selection, initrd } = lookAtNext(view.paths.share, surveyed, definition, {
+    wasGood: ({ files }) => goodIds.has(pairsOfFiles.get(files) ?? ""),
+  });
+  const { pin, tries = DEFAULT_TRIES, bootTimeout: limit } = readPolicy(view.paths);
+  const running = view.status.state === "shut off" || current === undefined ? null : current.pair.release;
+  return {
+    name: view.name,
+    uuid: view.uuid,
+    arch: definition.arch,
+    running: running === null ? null : printable(running),
+    lastGood: good === undefined ? null : printable(good.release),
+    pin: pin === undefined ? null : printable(pin),
+    tries,
+    bootTimeout: bootTimeout(limit, definition.accel, false) ?? null,
+    next: nextOf(selection),
+    reshape: reshapeOf(selection),
+    initrd: initrd ?? null,
+    kernels: kernelRows(catalogue, ({ files }) => assessPair(view.state, pairsOfFiles.get(files), tries)),
+    links: linkRows(catalogue),
+    entries: entryRows(catalogue),
+    skipped: selection.skipped.map(({ release, reason }) => ({
+      release: printable(release),
+      reason: printable(reason, 500),
+    })),
+  };
+}
+
+function kernelsLines(document: Awaited<ReturnType<typeof kernelsDocument>>): string[] {
+  const { next, reshape, initrd, skipped } = document;
+  return [
+    ...catalogueLines(document.kernels, document.links, (row) => marks(row, document)),
+    ...entryLines(document.entries),
+    "",
+    ...(reshape === null
+      ? [next === null ? "Nothing here can be booted:" : `Boots next: ${next.release}: ${next.why}`]
+      : [
+          `Boots next: ${reshape.release}: ${reshape.why}`,
+          `  ${reshapeSentence(reshape)}`,
+          `  ${untilThen(next)}`,
+        ]),
+    ...(initrd === null ? [] : [`  ${initrd}`]),
+    ...((reshape ?? next)?.notes ?? []).map((text) => `  ${text}`),
+    ...skipped.map(({ release, reason }) => `  ${release}: ${reason}`),
+  ];
+}
 
 interface Next {
   readonly release: string;
@@ -112,10 +154,11 @@ export function untilThen(next: Next | null): string {
 }
 
 function marks(
-  release: string,
+  { release, complete, assessment, triesLeft }: KernelRow,
   document: {
     running: string | null;
     lastGood: string | null;
+    pin: string | null;
     next: Next | null;
     reshape: ReshapeDocument | null;
   },
@@ -123,7 +166,12 @@ function marks(
   const words = [];
   if (document.running === release) words.push("running");
   if (document.lastGood === release) words.push("last good");
+  if (document.pin === release) words.push("pinned");
   if ((document.reshape ?? document.next)?.release === release) words.push("next");
+  if (assessment === "bad") words.push("bad");
+  if (assessment === "indeterminate" && complete && triesLeft !== null) {
+    words.push(triesLeft === 1 ? "1 try left" : `${triesLeft} tries left`);
+  }
   return words.join(", ");
 }
 
@@ -137,12 +185,27 @@ export interface KernelRow {
   readonly complete: boolean;
   /** A new initrd for it is being written. */
   readonly writing: boolean;
+  /** How the boots of these very files came out; null where no guest boots them. */
+  readonly assessment: Assessment | null;
+  /** null where no guest boots them, and for what was good. */
+  readonly triesLeft: number | null;
   readonly reasons: readonly string[];
 }
 
-/** The kernels of a catalogue as `--json` shows them, newest first; every text printable. */
-export function kernelRows(catalogue: Catalogue | undefined): KernelRow[] {
-  return (catalogue?.kernels ?? []).map((pair) => ({
+/**
+ * The kernels of a catalogue as `--json` shows them, newest first; every text printable.
+ *
+ * @param assess how a pair's boots came out, where it belongs to a guest
+ */
+export function kernelRows(
+  catalogue: Catalogue | undefined,
+  assess?: (pair: KernelPair) => PairAssessment,
+): KernelRow[] {
+  return (catalogue?.kernels ?? []).map((pair) => kernelRow(pair, assess?.(pair)));
+}
+
+function kernelRow(pair: KernelPair, assessed: PairAssessment | undefined): KernelRow {
+  return {
     release: printable(pair.release),
     kernel: printable(pair.kernel),
     initrd: pair.initrd === undefined ? null : printable(pair.initrd),
@@ -150,8 +213,10 @@ export function kernelRows(catalogue: Catalogue | undefined): KernelRow[] {
     initrdSize: pair.initrd === undefined ? null : pair.initrdSize,
     complete: pair.complete,
     writing: pair.writing,
+    assessment: assessed?.assessment ?? null,
+    triesLeft: assessed === undefined || assessed.assessment === "good" ? null : assessed.triesLeft,
     reasons: pair.reasons.map((reason) => printable(reason, 500)),
-  }));
+  };
 }
 
 export interface LinkRow {
@@ -178,7 +243,7 @@ export function linkRows(catalogue: Catalogue | undefined): LinkRow[] {
 export function catalogueLines(
   rows: readonly KernelRow[],
   links: readonly LinkRow[],
-  marksOf: (release: string) => string = () => "",
+  marksOf: (row: KernelRow) => string = () => "",
 ): string[] {
   if (rows.length === 0) return ["There is no kernel in it."];
   const cells = rows.map((row) => [
@@ -186,7 +251,7 @@ export function catalogueLines(
     bytes(row.kernelSize),
     row.initrdSize === null ? "-" : bytes(row.initrdSize),
     row.complete ? (row.writing ? "complete, new initrd coming" : "complete") : "incomplete",
-    marksOf(row.release),
+    marksOf(row),
   ]);
   return [
     ...table([["RELEASE", "KERNEL", "INITRD", "PAIR", ""], ...cells]).map((line) => line.trimEnd()),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Attempt } from "../boot/state.ts";
+import { assessAttempt } from "../boot/assess.ts";
 import { type GuestView, listGuests, look, orphanFolders } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
@@ -65,11 +65,5 @@ export function bootWord(view: GuestView): BootWord {
   const { current, failed } = view.state;
   if (failed !== undefined) return "failed";
   if (current === undefined) return "-";
-  return assessmentOf(current);
-}
-
-/** What a boot attempt came to. */
-export function assessmentOf({ good, ended }: Attempt): "good" | "indeterminate" | "bad" {
-  if (good !== undefined) return "good";
-  return ended === undefined ? "indeterminate" : "bad";
+  return assessAttempt(current);
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
-import { findGuest, type Guest } from "../guest/inventory.ts";
+import { findGuest, type Guest, look } from "../guest/inventory.ts";
 import { qemuLog, statePaths } from "../paths.ts";
 import { run } from "../process.ts";
 import { printable } from "../text.ts";
@@ -20,6 +20,10 @@ export const logs = defineCommand({
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "--source <source>", text: `one of ${SOURCES.join(", ")} (default serial)` },
+    {
+      flags: "--attempt <id>",
+      text: "the console of an earlier boot that was not good ('bootshare history --json' has the ids, 'last' is the newest)",
+    },
     { flags: "-n, --lines <count>", text: "how many lines (default 50)" },
     { flags: "-f, --follow", text: "go on showing what is added, until Ctrl-C" },
     JSON_OPTION,
@@ -27,12 +31,13 @@ export const logs = defineCommand({
   schema: z.object({
     source: z.enum(SOURCES, { error: `one of ${SOURCES.join(", ")}` }).default("serial"),
     lines: z.coerce.number({ error: "a number of lines" }).int().positive().default(50),
+    attempt: z.string().optional(),
     follow: z.boolean().default(false),
     json: z.boolean().default(false),
   }),
-  action: async ([name = ""], { source, lines, follow, json }) => {
+  action: async ([name = ""], { source, attempt, lines, follow, json }) => {
     const guest = await findGuest(name);
-    const file = fileOf(guest, source);
+    const file = attempt === undefined ? fileOf(guest, source) : badLogOf(guest, attempt);
     if (!existsSync(file)) {
       throw new UserError("NO_LOG", `There is no ${source} log of ${guest.name} (${file}).`, {
         exitCode: EXIT.notFound,
@@ -55,6 +60,22 @@ export const logs = defineCommand({
 /** Colours and cursor movements of a console are dropped; whatever else could act in a terminal is escaped. */
 function clean(line: string): string {
   return printable(stripVTControlCharacters(line.replace(/\r+$/, "")), 2000);
+}
+
+/** The kept console of an attempt; an id only ever is one of the guest's own attempts'. */
+function badLogOf(guest: Guest, wanted: string): string {
+  const { attempts } = look(guest).state;
+  const kept = attempts.filter(({ id }) => existsSync(guest.paths.badLog(id)));
+  const found = wanted === "last" ? kept.at(-1) : kept.find(({ id }) => id === wanted);
+  if (found !== undefined) return guest.paths.badLog(found.id);
+  const ids = kept.map(({ id, pair }) => `${id} (${printable(pair.release)})`);
+  throw new UserError("NO_LOG", `No console of an attempt ${printable(wanted)} of ${guest.name} was kept.`, {
+    exitCode: EXIT.notFound,
+    hint:
+      ids.length === 0
+        ? "Only attempts that were not good have theirs kept."
+        : `These were kept: ${ids.join(", ")}.`,
+  });
 }
 
 function fileOf(guest: Guest, source: Source): string {

@@ -1,5 +1,8 @@
 /** What several commands have in common. */
 import { z } from "zod";
+import { DEFAULT_TRIES } from "../boot/assess.ts";
+import { MAX_TRIES } from "../boot/policy.ts";
+import { BOOT_TIMEOUT_S, FIRST_BOOT_FACTOR } from "../boot/timeout.ts";
 import { ensureService } from "../serve/ensure.ts";
 import type { OptionText } from "./command.ts";
 
@@ -13,6 +16,25 @@ export function timeoutOption(seconds: number, what: string): OptionText {
 export function timeoutSchema(seconds: number) {
   return z.coerce.number({ error: "a number of seconds" }).positive().default(seconds);
 }
+
+export const TRIES_OPTION: OptionText = {
+  flags: "--tries <count>",
+  text: `boots that a kernel gets which was never good, before the last good one is booted (default ${DEFAULT_TRIES})`,
+};
+
+export const triesSchema = z.coerce
+  .number({ error: "a number of tries" })
+  .int()
+  .min(1)
+  .max(MAX_TRIES, { error: `at most ${MAX_TRIES}` })
+  .optional();
+
+export const BOOT_TIMEOUT_OPTION: OptionText = {
+  flags: "--boot-timeout <seconds>",
+  text: `a boot that is not good after so many seconds is bad (default ${BOOT_TIMEOUT_S.kvm} under KVM, ${BOOT_TIMEOUT_S.tcg} emulated, ${FIRST_BOOT_FACTOR} times that for a first boot that makes the initrd; 0 for no limit)`,
+};
+
+export const bootTimeoutSchema = z.coerce.number({ error: "a number of seconds" }).int().min(0).optional();
 
 /** Says something that a person should know, beside what the command is asked for. */
 export function note(sentence: string): void {

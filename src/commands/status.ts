@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { assessPair, DEFAULT_TRIES } from "../boot/assess.ts";
+import { readPolicy } from "../boot/policy.ts";
 import { survey } from "../boot/prepare.ts";
 import { definitionOf, findGuest, look } from "../guest/inventory.ts";
 import { serviceState } from "../serve/ensure.ts";
@@ -22,6 +24,8 @@ export const status = defineCommand({
     const reshape = reshapeOf(selection);
     const { state: service } = serviceState();
     const { current, failed, good } = view.state;
+    const { pin, tries = DEFAULT_TRIES } = readPolicy(view.paths);
+    const stands = assessPair(view.state, current?.pair.id, tries);
     const document = {
       ...summaryOf(view),
       reason: view.status.reason,
@@ -37,7 +41,12 @@ export const status = defineCommand({
               id: current.id,
               kernel: printable(current.pair.release),
               source: current.source,
-              why: current.why,
+              why: printable(current.why, 300),
+              passedOver: current.skipped.map(({ release, reason }) => ({
+                release: printable(release),
+                reason: printable(reason, 500),
+              })),
+              triesLeft: stands.assessment === "good" ? null : stands.triesLeft,
               asked: current.asked,
               prepared: current.prepared,
               up: current.up ?? null,
@@ -45,6 +54,7 @@ export const status = defineCommand({
               ended: current.ended ?? null,
               how: current.how ?? null,
             },
+      pin: pin === undefined ? null : printable(pin),
       lastGood: good === undefined ? null : printable(good.release),
       next,
       reshape,
@@ -64,10 +74,20 @@ export const status = defineCommand({
       ["State", `${document.state}${document.saved ? ", saved" : ""}; meant to be ${document.desired}`],
     ];
     if (current !== undefined) {
-      rows.push(["Kernel", `${printable(current.pair.release)}: ${current.why}`]);
+      rows.push(["Kernel", `${printable(current.pair.release)}: ${printable(current.why, 300)}`]);
       rows.push(["Boot", bootLine(document.boot, current, now)]);
+      if (current.source === "good" || current.source === "provided") {
+        for (const { release, reason } of document.attempt?.passedOver ?? [])
+          rows.push(["", `${release} was passed over: ${reason}`]);
+      }
+      if (stands.assessment === "indeterminate" && current.source !== "provided") {
+        const left = stands.triesLeft === 1 ? "1 try" : `${stands.triesLeft} tries`;
+        rows.push(["", `never good yet; ${left} left, this one among them`]);
+      }
     }
     rows.push(["Last good", document.lastGood ?? "none yet"]);
+    if (document.pin !== null)
+      rows.push(["Pinned", `${document.pin}, until 'bootshare kernels ${view.name} --unpin'`]);
     const best = reshape ?? next;
     rows.push([
       "Boots next",

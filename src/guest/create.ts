@@ -21,7 +21,9 @@ import { copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
+import { changePolicy } from "../boot/policy.ts";
 import { storeProvided } from "../boot/stage.ts";
+import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
@@ -252,6 +254,8 @@ export class Creation {
       const pair = storeProvided(paths, made.kernelRelease, files, shape.kernelArch, config);
       appendEvents(paths, [{ e: "provided", pair }]);
     }
+    const { tries, bootTimeout: seconds } = this.#options;
+    await changePolicy(paths, { tries, bootTimeout: seconds });
     await rename(made.diskPath, paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);
@@ -313,7 +317,10 @@ export class Creation {
 
   async #untilGood(guest: Guest, say: (line: string) => void, signal: AbortSignal): Promise<string> {
     try {
-      this.#made = await waitForGood(guest, this.#options.bootTimeoutMs, say, signal);
+      const { shape, stage } = this.#planned();
+      const limit = bootTimeout(this.#options.bootTimeout, shape.accel, stage !== "native");
+      const timeoutMs = limit === undefined ? Number.POSITIVE_INFINITY : limit * 1000;
+      this.#made = await waitForGood(guest, timeoutMs, say, signal);
     } catch (error) {
       // Its serial log goes away with the guest: keep the end of it in what the person sees.
       if (error instanceof UserError) throw withSerialLog(error, await serialTail(this.#paths));

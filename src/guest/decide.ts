@@ -2,14 +2,18 @@
  * What is to be done about a guest: the reconcile table of docs/internals.md, a pure function. It is level-triggered:
  * the same facts give the same answer, whoever asks, however often, and whatever was missed.
  */
+import { type Attempt, everRan } from "../boot/attempt.ts";
 import type { EndReason } from "../boot/events.ts";
-import type { DomainStatus, Moment } from "../boot/observe.ts";
-import { type BootState, everRan } from "../boot/state.ts";
+import type { Moment } from "../boot/moment.ts";
+import type { DomainStatus } from "../boot/observe.ts";
+import type { BootState, UncleanStart } from "../boot/state.ts";
 
 export type Action =
   | { readonly do: "nothing"; readonly why: string }
   /** Start it; an unclean start counts against the start limit. */
   | { readonly do: "start"; readonly why: string; readonly unclean: boolean }
+  /** It was not good in time: end it; what follows is decided when it is off. */
+  | { readonly do: "end"; readonly why: string; readonly attempt: string }
   /** It is off because somebody wanted that: remember it. */
   | { readonly do: "stay-off"; readonly why: string }
   /** It keeps coming back down: stop trying until a person acts. */
@@ -39,6 +43,9 @@ export function decide(facts: Facts): Action {
   const { state, domain } = facts;
   const attempt = state.current;
   if (facts.hostStopping) return nothing("the host is shutting down");
+  if (domain.state === "running" && state.desired === "on" && isOverdue(attempt, facts)) {
+    return { do: "end", why: `it was not good within ${attempt.timeout} s`, attempt: attempt.id };
+  }
   if (domain.state !== "shut off") return nothing(`it is ${domain.state}`);
   if (domain.reason === "saved" || domain.saved) return nothing("it is saved; a start restores it");
   if (state.failed !== undefined) return nothing("it failed, and waits for a person");
@@ -61,9 +68,10 @@ export function decide(facts: Facts): Action {
   }
   if (attempt.how === "destroyed") return { do: "stay-off", why: "it was destroyed" };
   // A host that shuts down powers its guests off; what they were meant to be is on.
-  if (rebooted) return start("the host was rebooted", false);
+  if (rebooted || attempt.how === "host-down") return start("the host was rebooted", false);
   if (attempt.how === "poweroff" || attempt.how === "halt")
     return { do: "stay-off", why: "it was powered off" };
+  if (attempt.how === "timeout") return start("its boot took too long");
   if (attempt.how === "reboot") return start("it rebooted", attempt.good === undefined);
   return start(ENDINGS[attempt.how ?? "unknown"]);
 
@@ -73,15 +81,30 @@ export function decide(facts: Facts): Action {
 
   function start(why: string, unclean = true): Action {
     if (!unclean) return { do: "start", why, unclean };
-    const since = facts.now.getTime() - START_LIMIT.windowMs;
-    const recent = state.uncleanStarts.filter((t) => Date.parse(t) > since).length;
+    const recent = state.uncleanStarts.filter((one) => isRecent(one, facts)).length;
     if (recent < START_LIMIT.starts) return { do: "start", why, unclean };
     const minutes = START_LIMIT.windowMs / 60_000;
     return { do: "give-up", why: `${why}, after ${recent} restarts in ${minutes} minutes` };
   }
 }
 
-const ENDINGS: Record<Exclude<EndReason, "destroyed" | "poweroff" | "halt" | "reboot">, string> = {
+/** Whether the time is up in which it was to be good. A clock that somebody set changes nothing. */
+function isOverdue(attempt: Attempt | undefined, moment: Moment): attempt is Attempt {
+  if (attempt === undefined || attempt.good !== undefined || attempt.ended !== undefined) return false;
+  if (attempt.hostBoot !== moment.hostBoot || attempt.interrupted) return false;
+  return attempt.deadline !== undefined && moment.m > attempt.deadline;
+}
+
+function isRecent({ t, m, hostBoot }: UncleanStart, moment: Moment): boolean {
+  const age =
+    m !== undefined && hostBoot === moment.hostBoot ? moment.m - m : moment.now.getTime() - Date.parse(t);
+  return age < START_LIMIT.windowMs;
+}
+
+const ENDINGS: Record<
+  Exclude<EndReason, "destroyed" | "poweroff" | "halt" | "reboot" | "timeout" | "host-down">,
+  string
+> = {
   reset: "it was reset without shutting down",
   crashed: "QEMU crashed",
   failed: "QEMU could not run it",

@@ -1,9 +1,9 @@
 /** Which guests there are on this machine: libvirt's domains that have a folder of ours, found by UUID. */
 import { readdirSync } from "node:fs";
-import { appendEvents, readState } from "../boot/log.ts";
-import { type DomainStatus, type Moment, observe } from "../boot/observe.ts";
-import { hostBootId } from "../boot/prepare.ts";
-import { type BootReport, readReport } from "../boot/report.ts";
+import { recordLook } from "../boot/look.ts";
+import { type Moment, presentMoment } from "../boot/moment.ts";
+import type { DomainStatus } from "../boot/observe.ts";
+import type { BootReport } from "../boot/report.ts";
 import type { BootState } from "../boot/state.ts";
 import { EXIT, errnoOf, UserError } from "../errors.ts";
 import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
@@ -85,11 +85,6 @@ export async function definitionOf(guest: Guest): Promise<DomainFacts> {
  * Looks at a guest: reads its report and its events, and appends the events that the look tells of and that were not
  * there yet. Anybody may look at any time.
  */
-export function look(guest: Guest, moment: Moment = { hostBoot: hostBootId(), now: new Date() }): GuestView {
-  const before = readState(guest.paths);
-  const report = readReport(guest.paths);
-  const found = observe(before, report, guest.status, moment);
-  if (found.length === 0) return { ...guest, report, state: before };
-  for (const { event, at } of found) appendEvents(guest.paths, [event], at);
-  return { ...guest, report, state: readState(guest.paths) };
+export function look(guest: Guest, moment: Moment = presentMoment()): GuestView {
+  return { ...guest, ...recordLook(guest.paths, guest.status, moment) };
 }

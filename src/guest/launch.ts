@@ -1,5 +1,6 @@
 /** Starting a guest's domain, with the hook's work before it where libvirt calls no hook. */
 import { appendEvents } from "../boot/log.ts";
+import { presentMoment } from "../boot/moment.ts";
 import { prepareBoot } from "../boot/prepare.ts";
 import type { DomainMachine } from "../kernel/features.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
@@ -30,6 +31,6 @@ export function standInForHook(
   guest: Pick<Guest, "name" | "paths" | "status">,
   machine: DomainMachine,
 ): void {
-  if (guest.status.saved) appendEvents(guest.paths, [{ e: "restore" }]);
+  if (guest.status.saved) appendEvents(guest.paths, [{ e: "restore", m: presentMoment().m }]);
   else prepareBoot(guest.paths, guest.name, machine, { hook: false });
 }

@@ -5,11 +5,8 @@ import { EXIT, UserError } from "../errors.ts";
 import { destroyDomain, shutdownDomain } from "../libvirt/virsh.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { launch } from "./launch.ts";
-import { withGuestLock } from "./lock.ts";
+import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { reshape } from "./reshape.ts";
-
-/** How long a command waits for another one that changes the same guest, in milliseconds. */
-const LOCK_WAIT_MS = 30_000;
 
 /** Says a sentence to whoever asked. */
 export type Tell = (sentence: string) => void;

@@ -5,6 +5,9 @@ import { EXIT, UserError } from "../errors.ts";
 import { tryLock } from "../process.ts";
 import type { Guest } from "./inventory.ts";
 
+/** How long a command waits for another one that changes the same guest, in milliseconds. */
+export const LOCK_WAIT_MS = 30_000;
+
 /**
  * Does something to a guest that nothing else may do at the same time. The lock goes with the process, however it ends.
  *

@@ -43,8 +43,10 @@ export interface CreateOptions {
   readonly sshKeyFile: string | undefined;
   /** Leave what a failed step made where it is. */
   readonly keep: boolean;
-  /** How long the first boot may take, in milliseconds. */
-  readonly bootTimeoutMs: number;
+  /** For its policy (boot/policy.ts); the defaults where undefined. */
+  readonly tries: number | undefined;
+  /** Seconds; 0 for no limit. */
+  readonly bootTimeout: number | undefined;
 }
 
 /** What the choices came to, for whoever watches. */

@@ -1,7 +1,8 @@
 /** Carries out what {@link ./decide.ts} decides, for one guest. Safe to kill at any point and to run again. */
 import { appendEvents } from "../boot/log.ts";
-import { hostBootId } from "../boot/prepare.ts";
+import { presentMoment } from "../boot/moment.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { destroyDomain } from "../libvirt/virsh.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
 import { launch } from "./launch.ts";
@@ -30,13 +31,19 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
     case "give-up":
       appendEvents(guest.paths, [{ e: "gave-up", why: action.why }]);
       return { guest, action };
+    case "end":
+      // Written first: whoever finds the domain destroyed must not take it for a person's wish.
+      appendEvents(guest.paths, [{ e: "overdue", attempt: action.attempt }]);
+      await destroyDomain(guest.uuid);
+      return { guest, action };
     case "start":
       break;
   }
   const change = await reshape(guest);
   const reshaped = change === undefined ? {} : { reshaped: change.sentence };
+  const { hostBoot, m } = presentMoment();
   appendEvents(guest.paths, [
-    { e: "asked", what: "start", by: "reconciler", why: action.why, unclean: action.unclean },
+    { e: "asked", what: "start", by: "reconciler", why: action.why, unclean: action.unclean, hostBoot, m },
   ]);
   try {
     await launch(guest);
@@ -54,7 +61,7 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
 const REFUSALS: ReadonlySet<string> = new Set(["HOOK_REFUSED_START", "NOTHING_BOOTABLE"]);
 
 function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action: Action } {
-  const moment = { hostBoot: hostBootId(), now: new Date() };
+  const moment = presentMoment();
   const view = look(guest, moment);
   return { view, action: decide({ ...moment, state: view.state, domain: view.status, hostStopping }) };
 }

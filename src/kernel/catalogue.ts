@@ -5,11 +5,13 @@ import { CONFIG_MAX_BYTES, configName, type KernelConfig, parseKernelConfig } fr
 import { type KernelFacts, readKernelImage } from "./image.ts";
 import { readInitrdHead } from "./initrd.ts";
 import { INITRD_MAX_BYTES, KERNEL_MAX_BYTES } from "./limits.ts";
+import { defaultEntry, type LoaderEntry, loaderEntries } from "./loader.ts";
 import { INITRD_LINK, initrdName, initrdRelease, kernelRelease, oneFileName } from "./names.ts";
 import { compareVersions } from "./version.ts";
 
 /** One name in a /boot, as it was found. All of it is the guest's own and not trusted. */
 export interface BootEntry {
+  /** A file name; of a boot loader's entries, which lie in folders of their own, the path below the boot folder. */
   readonly name: string;
   /** `other`: a folder, a device, a name that is none, or something that could not be looked at. */
   readonly kind: "file" | "link" | "other";
@@ -19,7 +21,7 @@ export interface BootEntry {
   readonly mtimeMs: number;
   /** A link's text, unchecked: of a real link, or of the plain file that stands for one in 9p's mapped mode. */
   readonly target?: string;
-  /** First bytes of a kernel image or an initrd; a kernel's configuration as a whole. */
+  /** First bytes of a kernel image or an initrd; a kernel's configuration, or a boot loader's entries, as a whole. */
   readonly head?: Buffer;
   /** What was wrong: a phrase that follows the name, safe to show ("is a FIFO"). Such an entry is never booted. */
   readonly problem?: string;
@@ -37,6 +39,8 @@ export interface KernelPair {
   readonly kernelSize: number;
   /** In bytes; 0 when it is not there or no file. */
   readonly initrdSize: number;
+  /** Names, sizes and times of both files: one text for the same pair, as long as nobody changes it. */
+  readonly files: string;
   /** Both files are there and look right as far as their first bytes and sizes tell. */
   readonly complete: boolean;
   /** A new version of the kernel or the initrd is being written beside it, or writing it was interrupted. */
@@ -71,6 +75,18 @@ export interface Catalogue {
   readonly links: { readonly kernel?: LinkFact; readonly initrd?: LinkFact };
   /** Undefined when there are no default links at all. */
   readonly linked: LinkedPair | undefined;
+  /** Not there in a /boot without entries for a boot loader. */
+  readonly loader?: LoaderFacts;
+}
+
+/** What the guest has for a boot loader of its own. */
+export interface LoaderFacts {
+  /** The most preferred first. */
+  readonly entries: readonly LoaderEntry[];
+  /** The entry that a boot loader would take by default; undefined where none is for this architecture. */
+  readonly preferred: LoaderEntry | undefined;
+  /** The pair that this entry names. */
+  readonly pair: LinkedPair | undefined;
 }
 
 type Folder = ReadonlyMap<string, BootEntry>;
@@ -85,7 +101,13 @@ type Folder = ReadonlyMap<string, BootEntry>;
 export function catalogue(entries: readonly BootEntry[], arch: DebianArch): Catalogue {
   const folder = byName(entries);
   const links = findLinks(folder, arch);
-  return { kernels: findKernels(folder, arch), links, linked: findLinked(folder, links, arch) };
+  const loader = findLoader(folder, entries, arch);
+  return {
+    kernels: findKernels(folder, arch),
+    links,
+    linked: findLinked(folder, links, arch),
+    ...(loader === undefined ? {} : { loader }),
+  };
 }
 
 /** An entry of no use never hides one that is of use, should a guest manage to have two of one name. */
@@ -144,6 +166,7 @@ function judge(folder: Folder, names: PairNames, arch: DebianArch): KernelPair {
     initrd: initrd === undefined ? undefined : names.initrd,
     kernelSize: sizeOf(kernel),
     initrdSize: sizeOf(initrd),
+    files: [kernel, initrd].map((file) => `${file?.name} ${file?.size} ${file?.mtimeMs}`).join(" "),
     complete: reasons.length === 0,
     writing:
       beingWritten(folder, names.initrd) !== undefined || beingWritten(folder, names.kernel) !== undefined,
@@ -240,6 +263,34 @@ function findLinked(folder: Folder, links: Catalogue["links"], arch: DebianArch)
   if (kernel === undefined)
     return { problem: `there is no link ${imageStems(arch)[0]} beside ${INITRD_LINK}` };
   if (initrd === undefined) return { problem: `there is no link ${INITRD_LINK} beside ${kernel.name}` };
+  return namedPair(folder, kernel, initrd, arch);
+}
+
+function findLoader(
+  folder: Folder,
+  entries: readonly BootEntry[],
+  arch: DebianArch,
+): LoaderFacts | undefined {
+  const found = loaderEntries(entries);
+  if (found.length === 0) return undefined;
+  const preferred = defaultEntry(found, arch);
+  return { entries: found, preferred, pair: preferred && entryPair(folder, preferred, arch) };
+}
+
+function entryPair(folder: Folder, entry: LoaderEntry, arch: DebianArch): LinkedPair {
+  const { kernel, initrd, problem } = entry;
+  const file = printable(entry.file);
+  if (kernel === undefined || initrd === undefined) return { problem: problem ?? `${file} names no pair` };
+  return namedPair(
+    folder,
+    { name: `linux in ${file}`, target: kernel },
+    { name: `initrd in ${file}`, target: initrd },
+    arch,
+  );
+}
+
+/** The pair of two files that two links name, or an entry does, whatever they are called. */
+function namedPair(folder: Folder, kernel: LinkFact, initrd: LinkFact, arch: DebianArch): LinkedPair {
   const kernelFile = targetFile(folder, kernel);
   if (typeof kernelFile === "string") return { problem: kernelFile };
   const initrdFile = targetFile(folder, initrd);

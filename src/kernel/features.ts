@@ -120,6 +120,8 @@ export interface DomainMachine {
   readonly transport: "9p" | "virtiofs" | undefined;
   /** Undefined where the root disk is not on virtio. */
   readonly diskBus: string | undefined;
+  /** What runs it; undefined where it does not matter. */
+  readonly accel?: "kvm" | "tcg" | "other" | undefined;
   /** Undefined where it does not matter. */
   readonly memoryMiB?: number | undefined;
 }

@@ -87,19 +87,20 @@ function peMachine(head: Buffer): DebianArch | undefined {
 
 /**
  * Where the last section of a PE file ends, in bytes from the file's start. Debian's images carry the EFI stub, so they
- * are PE files too, and the sections cover the image to its end (a signature may follow). Undefined without such a header.
+ * are PE files too, and the sections cover the image to its end (a signature may follow). Where the file ends within its
+ * headers, the end of these; undefined for a file without such a header.
  */
 function peEnd(head: Buffer): number | undefined {
   const pe = peHeader(head);
-  if (pe === undefined) return undefined;
+  if (pe === undefined) return has(head, 0, "MZ") ? (u32(head, 0x3c) ?? 0x3c) + 24 : undefined;
   const sections = u16(head, pe + 6) ?? 0;
   const table = pe + 24 + (u16(head, pe + 20) ?? 0);
-  let end: number | undefined;
+  let end = table + sections * 40;
   for (let i = 0; i < sections; i++) {
     const length = u32(head, table + i * 40 + 16);
     const offset = u32(head, table + i * 40 + 20);
     if (length === undefined || offset === undefined) return end;
-    if (length > 0) end = Math.max(end ?? 0, offset + length);
+    if (length > 0) end = Math.max(end, offset + length);
   }
   return end;
 }

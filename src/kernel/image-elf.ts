@@ -1,5 +1,5 @@
 /** ppc64el's kernel, an ELF file, and s390x's, which has a mark of its own; and what is refused although it is ELF. */
-import { has, u8, u16, u32, u64 } from "./bytes.ts";
+import { has, u8, u16, u64 } from "./bytes.ts";
 import { cutShort, type KernelImage, refused } from "./image-facts.ts";
 
 const EM_386 = 3;
@@ -40,13 +40,4 @@ function elfEnd(head: Buffer): number {
 /** Reads s390x's image by its table of entry points (arch/s390/boot/head.S). Its header does not tell its size. */
 export function readS390(head: Buffer): KernelImage | undefined {
   return has(head, 0x10008, "S390EP") ? { ok: true, format: "s390", arches: ["s390x"] } : undefined;
-}
-
-/** A multiboot kernel (GNU multiboot 0.6.96, section 3.1.1): its header stands in the first 8 KiB, on 4 bytes. */
-export function readMultiboot(head: Buffer): KernelImage | undefined {
-  for (let offset = 0; offset + 12 <= Math.min(head.length, 8192); offset += 4) {
-    if (u32(head, offset) === 0x1badb002)
-      return refused("is a multiboot image, not a Linux kernel as Debian has it");
-  }
-  return undefined;
 }

@@ -1,6 +1,7 @@
 /** x86 bzImage, after the kernel's Documentation/arch/x86/boot.rst. */
 import { cString, has, u8, u16, u32 } from "./bytes.ts";
 import { cutShort, type KernelImage, refused } from "./image-facts.ts";
+import { hasMultibootHeader } from "./image-foreign.ts";
 import { isRelease } from "./names.ts";
 
 const LOADED_HIGH = 1;
@@ -10,6 +11,10 @@ const XLF_KERNEL_64 = 1;
 export function readBzImage(head: Buffer, size: number): KernelImage | undefined {
   if (!has(head, 0x202, "HdrS")) return undefined;
   if (u16(head, 0x1fe) !== 0xaa55) return refused("has an x86 header without the boot flag");
+  // QEMU asks for HdrS before it asks for multiboot (hw/i386/x86-common.c), so it would take this for Linux. What is two
+  // things at once is refused all the same: which of them is loaded must not hang on the order in which others look.
+  if (hasMultibootHeader(head))
+    return refused("is a bzImage with a multiboot header in it, as no kernel of Debian has");
   const protocol = u16(head, 0x206);
   const loadFlags = u8(head, 0x211);
   if (protocol === undefined || loadFlags === undefined)

@@ -1,7 +1,8 @@
 /** Knows a kernel image by its first bytes. */
 import { readArmZImage, readGzipImage, readPlainImage, readZboot } from "./image-arm.ts";
-import { readElf, readMultiboot, readS390 } from "./image-elf.ts";
+import { readElf, readS390 } from "./image-elf.ts";
 import { type KernelImage, refused } from "./image-facts.ts";
+import { readMultiboot, readUBoot } from "./image-foreign.ts";
 import { readBzImage } from "./image-x86.ts";
 
 export type { KernelFacts, KernelFormat, KernelImage } from "./image-facts.ts";
@@ -17,13 +18,16 @@ export type { KernelFacts, KernelFormat, KernelImage } from "./image-facts.ts";
  */
 export function readKernelImage(head: Buffer, size: number): KernelImage {
   if (size === 0 || head.length === 0) return refused("is empty");
+  // What a file is by its very first bytes goes before marks further in, as it does in QEMU for all but x86: a guest can
+  // make a file that is two formats at once, and what is checked here must be what QEMU loads.
   return (
+    readElf(head, size) ??
+    readUBoot(head) ??
+    readGzipImage(head) ??
     readZboot(head, size) ??
     readBzImage(head, size) ??
     readArmZImage(head, size) ??
     readPlainImage(head, size) ??
-    readElf(head, size) ??
-    readGzipImage(head) ??
     readS390(head) ??
     readMultiboot(head) ??
     refused("is no kernel image that is known here")

@@ -24,6 +24,10 @@ export const MAX_ENTRIES = 4096;
 export const MAX_HEADS = 256;
 /** Most kernel configurations that are read. A /boot has two or three; the hook, which reads them, is waited for. */
 export const MAX_CONFIGS = 8;
+/** Most files of `loader/entries`, and most labels of an extlinux.conf. There is one for each kernel. */
+export const MAX_LOADER_ENTRIES = 32;
+/** Largest of these files, in bytes (64 KiB). The command line in it is 4 KiB at most. */
+export const LOADER_FILE_MAX_BYTES = 64 * 1024;
 /** How much of a kernel image is read to know it, in bytes. s390x has its mark at 0x10008, just beyond 64 KiB. */
 export const KERNEL_HEAD_BYTES = 0x11000;
 /** How much of an initrd is read to know its format, in bytes. */

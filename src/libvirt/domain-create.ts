@@ -216,6 +216,7 @@ function devices(spec: DomainSpec): XmlElement[] {
       { type: "unix" },
       element("target", { type: "virtio", name: "org.qemu.guest_agent.0" }),
     ),
+    watchdog(spec.shape),
     // Memory that the guest has freed goes back to the host by itself; nobody inflates the balloon.
     element("memballoon", { model: "virtio", freePageReporting: "on" }, address(spec)),
     element(
@@ -226,6 +227,21 @@ function devices(spec: DomainSpec): XmlElement[] {
     ),
   ];
   return all.filter((one) => one !== undefined);
+}
+
+/**
+ * systemd in the guest feeds it (in-guest/etc/systemd/system.conf.d/bootshare.conf); when the guest hangs, the machine is
+ * reset, which ends the domain like any reset. i6300esb is a device of conventional PCI: with a place on the machine's own
+ * bus libvirt adds no bridges for it.
+ */
+function watchdog({ watchdog: model }: MachineShape): XmlElement | undefined {
+  if (model === undefined) return undefined;
+  const place = { type: "pci", domain: "0x0000", bus: "0x00", slot: "0x10", function: "0x0" };
+  return element(
+    "watchdog",
+    { model, action: "reset" },
+    model === "i6300esb" ? element("address", place) : undefined,
+  );
 }
 
 /**

@@ -30,6 +30,8 @@ export interface MachineShape {
   /** The most processors and MiB of memory; undefined for no limit that matters. */
   readonly maxCpus: number | undefined;
   readonly maxMemoryMiB: number | undefined;
+  /** Resets a machine that hangs; undefined for none. */
+  readonly watchdog: Row["watchdog"];
   /** bootshare's own tests boot whole guests with such programs and such a kernel. */
   readonly tested: boolean;
 }
@@ -81,6 +83,7 @@ export function machineShape(arch: DebianArch, accel: Accel, options: ShapeOptio
     gic: gicOf(kernelArch, accel, options.gic),
     maxCpus: row.maxCpus?.[accel] ?? (accel === "kvm" && options.gic === 2 ? 8 : undefined),
     maxMemoryMiB: layout.highmem ? undefined : LOW_MEMORY_MIB,
+    watchdog: row.watchdog === "i6300esb" && layout.bus !== "pci" ? undefined : row.watchdog,
     tested: row.tested && SHAPES[arch]?.tested === true,
   };
 }

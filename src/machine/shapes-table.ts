@@ -46,6 +46,11 @@ export interface Row {
   readonly formats: readonly [KernelFormat, ...KernelFormat[]];
   /** The most processors that the default machine can have, where that is few. */
   readonly maxCpus?: Readonly<Record<Accel, number | undefined>>;
+  /**
+   * The watchdog that the machine can have and Debian's kernels drive: a guest that hangs is reset by it. i6300esb is on PCI,
+   * and armhf's and riscv64's kernels have no driver for it.
+   */
+  readonly watchdog: "i6300esb" | "diag288" | undefined;
   /** bootshare's own tests boot whole guests of this row. */
   readonly tested: boolean;
 }
@@ -79,12 +84,13 @@ const PC: Omit<Row, "emulator"> = {
   ],
   layout: PCI,
   formats: ["bzImage"],
+  watchdog: "i6300esb",
   tested: true,
 };
 
 const ARM: Pick<
   Row,
-  "machine" | "emulatorPackages" | "console" | "features" | "timers" | "layout" | "tested"
+  "machine" | "emulatorPackages" | "console" | "features" | "timers" | "layout" | "watchdog" | "tested"
 > = {
   machine: "virt",
   emulatorPackages: ["qemu-system-arm", "qemu-system-arm"],
@@ -93,6 +99,7 @@ const ARM: Pick<
   features: [],
   timers: [],
   layout: PCI,
+  watchdog: undefined,
   tested: false,
 };
 
@@ -111,6 +118,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     },
     formats: ["Image", "Image.gz", "zboot"],
     maxCpus: { kvm: undefined, tcg: GIC_V2_CPUS },
+    watchdog: "i6300esb",
   },
   armhf: {
     ...ARM,
@@ -135,6 +143,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     timers: [],
     layout: PCI,
     formats: ["Image"],
+    watchdog: undefined,
     tested: false,
   },
   ppc64el: {
@@ -148,6 +157,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     timers: [],
     layout: PCI,
     formats: ["ELF"],
+    watchdog: undefined,
     tested: false,
   },
   s390x: {
@@ -161,6 +171,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     timers: [],
     layout: CCW,
     formats: ["s390"],
+    watchdog: "diag288",
     tested: false,
   },
 };

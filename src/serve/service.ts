@@ -153,6 +153,8 @@ function sentence({ guest, action, problem }: Reconciled): string {
       return `${guest.name}: ${action.why}`;
     case "start":
       return `${guest.name}: started: ${action.why}`;
+    case "end":
+      return `${guest.name}: ended: ${action.why}`;
     case "stay-off":
       return `${guest.name}: stays off: ${action.why}`;
     case "give-up":

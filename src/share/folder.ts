@@ -1,6 +1,6 @@
 /** Reads a boot share as facts for the catalogue. What is in it is the guest's: see open.ts for how it is met. */
-import { closeSync, type Dir, opendirSync, readlinkSync, readSync } from "node:fs";
-import { errnoOf, UserError } from "../errors.ts";
+import { closeSync, readlinkSync } from "node:fs";
+import { UserError } from "../errors.ts";
 import { utf8 } from "../kernel/bytes.ts";
 import type { BootEntry } from "../kernel/catalogue.ts";
 import { CONFIG_MAX_BYTES, configName, isConfigName } from "../kernel/config.ts";
@@ -12,9 +12,21 @@ import {
   MAX_ENTRIES,
   MAX_HEADS,
 } from "../kernel/limits.ts";
+import { loaderEntries } from "../kernel/loader.ts";
 import { bootFileKind, INITRD_LINK, LINK_NAMES, oneFileName } from "../kernel/names.ts";
 import { compareVersions } from "../kernel/version.ts";
-import { openPinned, type Pinned, pathIn, pin, unreadable, whatItIs, withFolder } from "./open.ts";
+import { readLoaderFiles } from "./loader.ts";
+import {
+  cannotOpen,
+  namesIn,
+  type Pinned,
+  pathIn,
+  pin,
+  readHead,
+  unreadable,
+  whatItIs,
+  withFolder,
+} from "./open.ts";
 
 export { asOwner } from "./as-owner.ts";
 export { openBootFile } from "./open.ts";
@@ -27,8 +39,8 @@ export interface ReadOptions {
 }
 
 /**
- * Reads a boot folder: every name in it, what the default links say, the first bytes of what may be booted, and the
- * configurations of its kernels.
+ * Reads a boot folder: every name in it, what the default links say, the first bytes of what may be booted, the
+ * configurations of its kernels, and what there is for a boot loader of the guest's own (loader.ts).
  *
  * Synchronous, as the hook is. It blocks on nothing that a guest can make, follows no link, opens nothing but regular
  * files, and reads at most 4096 names, the first bytes of 256 files and 8 configurations of at most 4 MiB: of what the
@@ -46,30 +58,23 @@ export function readBootFolder(dir: string, options: ReadOptions = {}): BootEntr
   return withFolder(dir, (folder) => {
     const names = listNames(dir, folder, options.maxEntries ?? MAX_ENTRIES);
     const entries = names.map((name) => look(folder, name, options));
-    const heads = headsWanted(entries);
+    const loader = readLoaderFiles(folder, options.beforeLook);
+    const heads = headsWanted(entries, loader);
     const wanted = new Set([...heads, ...configsWanted(entries, heads)]);
-    return entries.map((entry) => (wanted.has(entry) ? withHead(folder, entry) : entry));
+    return [...entries.map((entry) => (wanted.has(entry) ? withHead(folder, entry) : entry)), ...loader];
   });
 }
 
 /** The names as bytes, in no order. */
 function listNames(dir: string, folder: number, maxEntries: number): Buffer[] {
-  let opened: Dir | undefined;
+  let names: Buffer[] | undefined;
   try {
-    // Streamed: a guest may have made millions of names. The path is resolved to the folder that is already open.
-    // The encoding "buffer" is right and only missing in the types; names then are bytes.
-    opened = opendirSync(`/proc/self/fd/${folder}`, { encoding: "buffer" as BufferEncoding });
-    const names: Buffer[] = [];
-    for (let entry = opened.readSync(); entry !== null; entry = opened.readSync()) {
-      if (names.length >= maxEntries) throw tooMany(dir, maxEntries);
-      names.push(Buffer.from(entry.name));
-    }
-    return names;
+    names = namesIn(folder, maxEntries);
   } catch (error) {
-    throw error instanceof UserError ? error : unreadable(dir, error);
-  } finally {
-    opened?.closeSync();
+    throw unreadable(dir, error);
   }
+  if (names === undefined) throw tooMany(dir, maxEntries);
+  return names;
 }
 
 function tooMany(dir: string, maxEntries: number): UserError {
@@ -103,12 +108,6 @@ function other(name: string, problem: string): BootEntry {
   return { name, kind: "other", size: 0, mtimeMs: 0, problem };
 }
 
-function cannotOpen(error: unknown): string {
-  const errno = errnoOf(error);
-  if (errno === "ENOENT") return "vanished while it was read";
-  return `could not be read (${errno ?? "unknown error"})`;
-}
-
 function classify(folder: number, name: string, pinned: Pinned): BootEntry {
   const { stats } = pinned;
   const { mtimeMs } = stats;
@@ -131,16 +130,19 @@ function link(name: string, mtimeMs: number, text: Buffer): BootEntry {
 }
 
 /** The files whose first bytes are worth reading, the most important {@link MAX_HEADS} of them. */
-function headsWanted(entries: readonly BootEntry[]): BootEntry[] {
+function headsWanted(entries: readonly BootEntry[], loader: readonly BootEntry[]): BootEntry[] {
   const files = new Map(entries.filter((entry) => entry.kind === "file").map((entry) => [entry.name, entry]));
   const linked = entries
     .filter((entry) => LINK_NAMES.includes(entry.name))
     .map((entry) => files.get(entry.target ?? ""))
     .filter((entry) => entry !== undefined);
+  const preferred = loaderEntries(loader)
+    .flatMap(({ kernel, initrd }) => [kernel, initrd].map((name) => files.get(name ?? "")))
+    .filter((entry) => entry !== undefined);
   const named = [...files.values()]
     .filter((entry) => bootFileKind(entry.name) !== undefined)
     .sort((a, b) => compareVersions(releasePart(b.name), releasePart(a.name)));
-  return [...new Set([...linked, ...named])].slice(0, MAX_HEADS);
+  return [...new Set([...linked, ...preferred, ...named])].slice(0, MAX_HEADS);
 }
 
 /** The configurations that lie beside these files, in the same order, {@link MAX_CONFIGS} at most. */
@@ -179,22 +181,4 @@ function withHead(folder: number, entry: BootEntry): BootEntry {
 function headBytes(name: string, size: number): number {
   if (isConfigName(name)) return Math.min(size, CONFIG_MAX_BYTES);
   return name.startsWith(`${INITRD_LINK}-`) ? INITRD_HEAD_BYTES : KERNEL_HEAD_BYTES;
-}
-
-/** The first bytes of a regular file, fewer where it is shorter. */
-function readHead(pinned: Pinned, limit: number): Buffer {
-  const fd = openPinned(pinned);
-  try {
-    const bytes = Buffer.alloc(limit);
-    let length = 0;
-    while (length < limit) {
-      const read = readSync(fd, bytes, length, limit - length, length);
-      if (read === 0) break;
-      length += read;
-    }
-    // A copy: a slice would keep all of the buffer alive.
-    return Buffer.from(bytes.subarray(0, length));
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -9,7 +9,16 @@
  * asked of that descriptor, and only a regular file is opened for reading, by `/proc/self/fd/PINNED`. So a guest that
  * swaps a file for a FIFO between look and open achieves nothing: what is opened is what was looked at.
  */
-import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  type Dir,
+  fstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+  type Stats,
+} from "node:fs";
 import { errnoOf, UserError } from "../errors.ts";
 import { INITRD_MAX_BYTES } from "../kernel/limits.ts";
 import { oneFileName } from "../kernel/names.ts";
@@ -19,6 +28,29 @@ import { printable } from "../text.ts";
 // (include/uapi/asm-generic/fcntl.h; only alpha, parisc and sparc differ).
 const O_PATH = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY } = constants;
+
+/**
+ * The names in an open folder, as bytes and in no order; undefined when there are more than `maxNames`.
+ *
+ * @param folder a descriptor of a folder, of `withFolder()` or a pin
+ * @throws the system error
+ */
+export function namesIn(folder: number, maxNames: number): Buffer[] | undefined {
+  let opened: Dir | undefined;
+  try {
+    // Streamed: a guest may have made millions of names. The path is resolved to the folder that is already open.
+    // The encoding "buffer" is right and only missing in the types; names then are bytes.
+    opened = opendirSync(`/proc/self/fd/${folder}`, { encoding: "buffer" as BufferEncoding });
+    const names: Buffer[] = [];
+    for (let entry = opened.readSync(); entry !== null; entry = opened.readSync()) {
+      if (names.length >= maxNames) return undefined;
+      names.push(Buffer.from(entry.name));
+    }
+    return names;
+  } finally {
+    opened?.closeSync();
+  }
+}
 
 /** The path of a name in an open folder. The name must have passed `oneFileName()`. */
 export function pathIn(folder: number, name: string): string {
@@ -71,7 +103,7 @@ export function unreadable(path: string, error: unknown): UserError {
 
 /** A place in a folder, pinned: neither read nor followed. */
 export interface Pinned {
-  /** Open with O_PATH; good for {@link openPinned} and nothing else. The caller closes it. */
+  /** Open with O_PATH; good for {@link openPinned}, and as a folder where it is one. The caller closes it. */
   readonly fd: number;
   readonly stats: Stats;
 }
@@ -97,6 +129,24 @@ export function openPinned(pinned: Pinned): number {
   if (!pinned.stats.isFile()) throw new Error("only a regular file may be opened");
   // O_NONBLOCK: not even another process's lease on the file makes us wait.
   return openSync(`/proc/self/fd/${pinned.fd}`, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
+/** The first bytes of a pinned regular file, fewer where it is shorter. */
+export function readHead(pinned: Pinned, limit: number): Buffer {
+  const fd = openPinned(pinned);
+  try {
+    const bytes = Buffer.alloc(limit);
+    let length = 0;
+    while (length < limit) {
+      const read = readSync(fd, bytes, length, limit - length, length);
+      if (read === 0) break;
+      length += read;
+    }
+    // A copy: a slice would keep all of the buffer alive.
+    return Buffer.from(bytes.subarray(0, length));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**
@@ -159,6 +209,13 @@ export function openBootFile(
       if (pinned !== undefined) closeSync(pinned.fd);
     }
   });
+}
+
+/** Why a place could not be looked at or read, as a phrase after its name. */
+export function cannotOpen(error: unknown): string {
+  const errno = errnoOf(error);
+  if (errno === "ENOENT") return "vanished while it was read";
+  return `could not be read (${errno ?? "unknown error"})`;
 }
 
 /** What a thing is that is no regular file and no link, as a phrase after its name. */

@@ -26,7 +26,9 @@ export function prepare(
     release = "6.1.0-1",
     hostBoot = HOST_BOOT,
     hook,
-  }: { release?: string; hostBoot?: string; hook?: boolean } = {},
+    m,
+    timeout,
+  }: { release?: string; hostBoot?: string; hook?: boolean; m?: number; timeout?: number } = {},
 ): NewEvent {
   return {
     ...PREPARED,
@@ -34,6 +36,8 @@ export function prepare(
     pair: pair(release),
     hostBoot,
     ...(hook === undefined ? {} : { hook }),
+    ...(m === undefined ? {} : { m }),
+    ...(timeout === undefined ? {} : { timeout }),
   };
 }
 

@@ -48,6 +48,7 @@ function stored(release: string, initrd: Buffer): Pair {
     arches: ["amd64"],
     config: undefined,
     why: "",
+    files: release,
     notes: [],
   } as const;
   return storeCandidate(paths, { ...facts, ...names }, "amd64");

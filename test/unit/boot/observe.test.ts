@@ -30,12 +30,31 @@ describe("how a boot ended", () => {
     [undefined, "daemon", undefined, "unknown"],
   ];
   it.each(table)("said %s, libvirt %s, release hook %s: %s", (end, reason, release, how) => {
-    expect(howItEnded(said({ end }), off(reason), release)).toBe(how);
+    expect(howItEnded(said({ end }), off(reason), { releaseReason: release })).toBe(how);
+  });
+});
+
+describe("howItEnded, with what else is known", () => {
+  it.each([
+    [undefined, "destroyed", { overdue: true }, "timeout"],
+    ["reboot", "destroyed", { overdue: true }, "timeout"],
+    [undefined, "unknown", { overdue: true }, "timeout"],
+    // It shut down by itself before it was ended.
+    ["poweroff", "shutdown", { overdue: true }, "poweroff"],
+    [undefined, "unknown", { hostDown: true }, "host-down"],
+    ["poweroff", "unknown", { hostDown: true }, "host-down"],
+    [undefined, "destroyed", { hostDown: true }, "destroyed"],
+  ] as const)("said %s, libvirt %s, %j: %s", (end, reason, facts, how) => {
+    expect(howItEnded(said({ end }), off(reason), facts)).toBe(how);
   });
 });
 
 describe("observe", () => {
-  const at = (seconds: number, hostBoot = HOST_BOOT) => ({ hostBoot, now: new Date(START + seconds * 1000) });
+  const at = (seconds: number, hostBoot = HOST_BOOT) => ({
+    hostBoot,
+    m: seconds * 1000,
+    now: new Date(START + seconds * 1000),
+  });
   const look = (before: NewEvent[], report: BootReport, status: DomainStatus, moment = at(60)) =>
     observe(deriveState(timeline(...before)), report, status, moment);
   const events = (...args: Parameters<typeof look>) => look(...args).map(({ event }) => event);
@@ -56,7 +75,12 @@ describe("observe", () => {
     expect(events([prepare("a"), STARTED, RELEASED], report, off("shutdown"))).toEqual([end]);
     expect(events([prepare("a"), STARTED], report, off("shutdown"))).toEqual([]);
     expect(events([prepare("a"), STARTED], report, off("shutdown"), at(3600))).toEqual([end]);
-    expect(events([prepare("a"), STARTED], report, off("unknown"), at(60, "another boot"))).toEqual([end]);
+    expect(events([prepare("a"), STARTED], report, off("unknown"), at(60, "another boot"))).toEqual([
+      { ...end, how: "host-down" },
+    ]);
+    expect(events([prepare("a"), STARTED], report, { ...off("unknown"), starting: true }, at(5))).toEqual([
+      end,
+    ]);
   });
 
   it("takes shut off for the end where no hook says more, once the start is known to be over", () => {

@@ -8,14 +8,17 @@ import {
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
-import { writePolicy } from "../../../src/boot/policy.ts";
-import { noteRestore, prepareBoot, survey, takeRestoreNote } from "../../../src/boot/prepare.ts";
+import { presentMoment } from "../../../src/boot/moment.ts";
+import { changePolicy } from "../../../src/boot/policy.ts";
+import { prepareBoot, survey } from "../../../src/boot/prepare.ts";
+import { noteRestore, takeRestoreNote } from "../../../src/boot/restore.ts";
 import { storeProvided } from "../../../src/boot/stage.ts";
 import { UserError } from "../../../src/errors.ts";
 import type { DomainMachine } from "../../../src/kernel/features.ts";
@@ -61,6 +64,143 @@ const prepare = (machine = AMD64): string => {
   return `${pair.release} by ${source}`;
 };
 
+/** QEMU ran, and the machine was reset. */
+function beReset(): void {
+  appendEvents(paths, [{ e: "started" }, { e: "released", reason: "shutdown" }]);
+}
+
+describe("boot assessment in prepareBoot", () => {
+  const [OLD, NEW] = ["6.1.0-9-amd64", "6.1.0-10-amd64"];
+  /** A guest that is good with OLD, and whose apt has installed NEW. */
+  function upgrade(): void {
+    install(OLD);
+    link(OLD);
+    prepare();
+    beGood();
+    install(NEW);
+    link(NEW);
+  }
+  const passedOver = (): string[] =>
+    readState(paths).current?.skipped.map(({ release, reason }) => `${release}: ${reason}`) ?? [];
+
+  it("tries a new kernel twice, then boots the last good one, with nobody there", () => {
+    upgrade();
+    const boots = [1, 2, 3, 4].map(() => {
+      const chosen = prepare();
+      beReset();
+      return chosen;
+    });
+    expect(boots).toEqual([`${NEW} by links`, `${NEW} by links`, `${OLD} by good`, `${OLD} by good`]);
+    expect(passedOver()).toEqual([`${NEW}: it is bad: it was not good in 2 tries`]);
+    expect(readFileSync(paths.runKernel)).toEqual(kernelOf(OLD));
+  });
+
+  it("boots the last good one from the host's own copy when /boot is empty", () => {
+    upgrade();
+    for (const name of readdirSync(paths.share)) rmSync(join(paths.share, name));
+    expect(prepare()).toBe(`${OLD} by good`);
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf(OLD));
+  });
+
+  it("gives as many tries as the guest's policy says", async () => {
+    upgrade();
+    await changePolicy(paths, { tries: 1 });
+    prepare();
+    beReset();
+    expect(prepare()).toBe(`${OLD} by good`);
+    expect(passedOver()).toEqual([`${NEW}: it is bad: it was not good in its only try`]);
+  });
+
+  it("takes other bytes of the same release for another kernel", () => {
+    upgrade();
+    for (let i = 0; i < 2; i++) {
+      prepare();
+      beReset();
+    }
+    writeFileSync(join(paths.share, `initrd.img-${NEW}`), initrdOf("made anew"));
+    expect(prepare()).toBe(`${NEW} by links`);
+  });
+
+  it("takes the same bytes under a new time for the same kernel", () => {
+    upgrade();
+    for (let i = 0; i < 2; i++) {
+      prepare();
+      beReset();
+    }
+    utimesSync(join(paths.share, `initrd.img-${NEW}`), new Date(), new Date(0));
+    expect(prepare()).toBe(`${OLD} by good`);
+    expect(passedOver()).toEqual([`${NEW}: it is bad: it was not good in 2 tries`]);
+  });
+
+  it("boots the best of the bad where nothing was ever good", () => {
+    install(NEW);
+    const boots = [1, 2, 3].map(() => {
+      const chosen = prepare();
+      beReset();
+      return chosen;
+    });
+    expect(boots).toEqual(Array(3).fill(`${NEW} by highest`));
+    expect(readState(paths).current?.why).toBe("nothing else is left, although it was never good");
+    utimesSync(join(paths.share, `initrd.img-${NEW}`), new Date(), new Date(0));
+    expect(prepare()).toBe(`${NEW} by highest`);
+  });
+
+  it("knows that the last attempt was good though nobody looked meanwhile", () => {
+    upgrade();
+    prepare();
+    appendEvents(paths, [{ e: "started" }]);
+    const id = "00000000-0000-4000-8000-000000000000";
+    writeFileSync(paths.report, `up ${NEW} ${id}\ngood ${NEW} ${id}\nend reboot\n`);
+    prepare();
+    const { attempts, good, goodBefore } = readState(paths);
+    expect(attempts[1]).toMatchObject({ reported: NEW, how: "reboot" });
+    expect([good?.release, goodBefore?.release]).toEqual([NEW, OLD]);
+  });
+
+  it("keeps both good pairs, and boots the very pair that is pinned", async () => {
+    upgrade();
+    prepare();
+    beGood();
+    const { goodBefore } = readState(paths);
+    // The guest has made another initrd for it since.
+    writeFileSync(join(paths.share, `initrd.img-${OLD}`), initrdOf("made anew"));
+    await changePolicy(paths, { pin: OLD, pinPair: goodBefore?.id });
+    expect(prepare()).toBe(`${OLD} by pin`);
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf(OLD));
+    await changePolicy(paths, { pinPair: null });
+    expect(prepare()).toBe(`${OLD} by pin`);
+    expect(readFileSync(paths.runInitrd)).toEqual(initrdOf("made anew"));
+  });
+
+  it("keeps the console of bad boots, the newest five", () => {
+    upgrade();
+    const consoles = [1, 2, 3, 4, 5, 6, 7].map((n) => {
+      prepare();
+      writeFileSync(paths.serialLog, `${"x".repeat(300_000)}console ${n}`);
+      beReset();
+      return `console ${n}`;
+    });
+    prepare();
+    const { attempts } = readState(paths);
+    const kept = attempts.flatMap(({ id }) =>
+      existsSync(paths.badLog(id)) ? [readFileSync(paths.badLog(id), "utf8")] : [],
+    );
+    expect(kept.map((text) => text.slice(-9))).toEqual(consoles.slice(2));
+    expect(kept.map((text) => text.length)).toEqual(Array(5).fill(256 * 1024));
+    expect(readdirSync(paths.badLogs)).toHaveLength(5);
+  });
+
+  it("gives a boot its time, on a clock that nobody sets", () => {
+    install(OLD);
+    prepareBoot(paths, "worker1", { ...AMD64, accel: "tcg" });
+    const { current } = readState(paths);
+    const { m } = presentMoment();
+    expect(current?.timeout).toBe(1800);
+    expect(current?.deadline).toBeGreaterThan(m + 1_700_000);
+    expect(current?.deadline).toBeLessThanOrEqual(m + 1_800_000);
+  });
+});
+
 describe("prepareBoot", () => {
   it("stages what the links name, plain files or real links", () => {
     install("6.1.0-9-amd64");
@@ -97,9 +237,9 @@ describe("prepareBoot", () => {
     install("6.1.0-9-amd64");
     install("6.1.0-10-amd64");
     link("6.1.0-10-amd64");
-    await writePolicy(paths, { schema: 1, pin: "6.1.0-9-amd64" });
+    await changePolicy(paths, { pin: "6.1.0-9-amd64" });
     expect(prepare()).toBe("6.1.0-9-amd64 by pin");
-    await writePolicy(paths, { schema: 1, pin: "6.1.0-8-amd64" });
+    await changePolicy(paths, { pin: "6.1.0-8-amd64" });
     expect(prepare()).toBe("6.1.0-10-amd64 by links");
     expect(readState(paths).current?.skipped).toEqual([
       { release: "6.1.0-8-amd64", reason: "it is pinned, and it is not in the guest's /boot" },
@@ -296,8 +436,8 @@ describe("prepareBoot", () => {
 
 describe("a restore", () => {
   it("is believed of the libvirtd that announced it, once, and not for long", () => {
-    const now = new Date("2026-01-01T00:00:00Z");
-    const later = (seconds: number): Date => new Date(now.getTime() + seconds * 1000);
+    const now = presentMoment();
+    const later = (seconds: number) => ({ ...now, m: now.m + seconds * 1000 });
     expect(takeRestoreNote(paths, "17", now)).toBe(false);
     noteRestore(paths, "17", now);
     expect(takeRestoreNote(paths, "17", later(1))).toBe(true);

@@ -33,6 +33,9 @@ interface Row {
   readonly share: Kernels;
   readonly links?: string;
   readonly pin?: string;
+  readonly pinPair?: string;
+  /** Releases that have no tries left. */
+  readonly bad?: readonly string[];
   readonly good?: readonly [release: string, config: KernelConfig | undefined];
   /** As `RELEASE by SOURCE`. */
   readonly candidates: readonly string[];
@@ -47,6 +50,7 @@ function kernelPair(release: string, config: KernelConfig | undefined): KernelPa
     initrd: `initrd.img-${release}`,
     kernelSize: 1,
     initrdSize: 1,
+    files: `files of ${release}`,
     complete: true,
     writing: false,
     reasons: [],
@@ -183,14 +187,77 @@ const rows: [string, Row][] = [
     "without a machine everything fits",
     { machine: undefined, share: { "v1-a": neither }, candidates: ["v1-a by highest"] },
   ],
+  [
+    "in the place of a bad kernel comes the last good pair, before what is only next in line",
+    {
+      share: { "v3-a": lpae, "v2-a": lpae },
+      links: "v2-a",
+      bad: ["v2-a"],
+      good: ["v1-a", lpae],
+      candidates: ["v1-a by good", "v3-a by highest", "v2-a by links, last resort"],
+      skipped: ["v2-a"],
+    },
+  ],
+  [
+    "a bad pin",
+    {
+      share: { "v3-a": lpae, "v2-a": lpae },
+      pin: "v2-a",
+      links: "v3-a",
+      bad: ["v2-a"],
+      good: ["v1-a", lpae],
+      candidates: ["v1-a by good", "v3-a by links", "v2-a by pin, last resort"],
+      skipped: ["v2-a"],
+    },
+  ],
+  [
+    "a bad kernel that the links do not name costs nothing",
+    {
+      share: { "v3-a": lpae, "v2-a": lpae },
+      links: "v2-a",
+      bad: ["v3-a"],
+      good: ["v1-a", lpae],
+      candidates: ["v2-a by links", "v1-a by good", "v3-a by highest, last resort"],
+      skipped: ["v3-a"],
+    },
+  ],
+  [
+    "nothing was ever good: the best of the bad is better than no start",
+    {
+      share: { "v2-a": lpae, "v1-a": lpae },
+      links: "v2-a",
+      bad: ["v2-a", "v1-a"],
+      candidates: ["v2-a by links, last resort"],
+      skipped: ["v2-a"],
+    },
+  ],
+  [
+    "a pair of the host's store that is pinned, whatever is in the share",
+    {
+      share: { "v2-a": lpae, "v1-a": lpae },
+      pin: "v1-a",
+      pinPair: "v1-a",
+      links: "v2-a",
+      good: ["v2-a", lpae],
+      candidates: ["v1-a by pin", "v2-a by links", "v2-a by good"],
+    },
+  ],
 ];
 
 describe("select, on a machine", () => {
   it.each(rows)("%s", (_what, row) => {
     const machine = "machine" in row ? row.machine : onPci;
     const good = row.good === undefined ? undefined : goodPair(row.good);
-    const found = select({ catalogue: catalogueOf(row), pin: row.pin, good, machine });
-    const name = (one: { release: string; source: string }): string => `${one.release} by ${one.source}`;
+    const found = select({
+      catalogue: catalogueOf(row),
+      pin: row.pin,
+      pinPair: row.pinPair === undefined ? undefined : pair(row.pinPair),
+      good,
+      bad: (files) => (row.bad?.some((release) => files === `files of ${release}`) ? "it is bad" : undefined),
+      machine,
+    });
+    const name = (one: { release: string; source: string; lastResort?: boolean }): string =>
+      `${one.release} by ${one.source}${one.lastResort === true ? ", last resort" : ""}`;
     expect(found.candidates.map(name)).toEqual(row.candidates);
     expect(found.skipped.map(({ release }) => release)).toEqual(row.skipped ?? []);
     const { reshape } = found;

@@ -68,7 +68,7 @@ describe("the table of kernels", () => {
     "amd64",
   );
   const rows = kernelRows(found);
-  const lines = catalogueLines(rows, linkRows(found), (release) =>
+  const lines = catalogueLines(rows, linkRows(found), ({ release }) =>
     release.includes(".38") ? "running, next" : "",
   );
 
@@ -104,6 +104,7 @@ describe("a kernel that the machine must be changed for", () => {
     release,
     kernel: `vmlinuz-${release}`,
     initrd: `initrd.img-${release}`,
+    files: `files of ${release}`,
     arches: ["armhf"],
     config: undefined,
     why,

@@ -196,6 +196,74 @@ const table: Row[] = [
     expected: "nothing: it is meant to be off",
   },
   {
+    name: "not good in time",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED],
+    domain: running,
+    seconds: 201,
+    expected: "end: it was not good within 200 s",
+  },
+  {
+    name: "still within its time",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED],
+    domain: running,
+    seconds: 200,
+    expected: "nothing: it is running",
+  },
+  {
+    name: "its time was up after it had been good",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED, good("a")],
+    domain: running,
+    seconds: 201,
+    expected: "nothing: it is running",
+  },
+  {
+    name: "its time is up, and a person is shutting it down",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED, STOP],
+    domain: running,
+    seconds: 201,
+    expected: "nothing: it is running",
+  },
+  {
+    name: "its time is up, and it is paused",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED],
+    domain: { ...running, state: "paused" },
+    seconds: 201,
+    expected: "nothing: it is paused",
+  },
+  {
+    name: "its time is up, by the clock of another boot of the host",
+    events: [prepare("a", { m: 0, timeout: 200, hostBoot: "old" }), STARTED],
+    domain: running,
+    seconds: 201,
+    expected: "nothing: it is running",
+  },
+  {
+    name: "restored: the time that it lay saved does not count",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED, RELEASED, { e: "restore", m: 100_000 }, STARTED],
+    domain: running,
+    seconds: 299,
+    expected: "nothing: it is running",
+  },
+  {
+    name: "restored, and its time is up",
+    events: [prepare("a", { m: 0, timeout: 200 }), STARTED, RELEASED, { e: "restore", m: 100_000 }, STARTED],
+    domain: running,
+    seconds: 301,
+    expected: "end: it was not good within 200 s",
+  },
+  {
+    name: "ended because its time was up",
+    events: [
+      prepare("a"),
+      STARTED,
+      { e: "overdue", attempt: "a" },
+      RELEASED,
+      { e: "end", attempt: "a", how: "timeout" },
+    ],
+    domain: off("destroyed"),
+    expected: "start unclean: its boot took too long",
+  },
+  {
     name: "host is shutting down",
     events: ended("poweroff"),
     domain: off("shutdown"),
@@ -209,11 +277,39 @@ function answer(row: Omit<Row, "name" | "expected">): string {
     state: deriveState(timeline(...row.events)),
     domain: row.domain,
     hostBoot: row.hostBoot ?? HOST_BOOT,
+    m: (row.seconds ?? 300) * 1000,
     hostStopping: row.hostStopping ?? false,
     now: new Date(START + (row.seconds ?? 300) * 1000),
   });
   return `${action.do}${action.do === "start" && action.unclean ? " unclean" : ""}: ${action.why}`;
 }
+
+describe("the start limit, when somebody sets the clock", () => {
+  const startAt = (m: number): NewEvent => ({
+    e: "asked",
+    what: "start",
+    by: "reconciler",
+    unclean: true,
+    hostBoot: HOST_BOOT,
+    m,
+  });
+  const crash = [prepare("a"), STARTED, RELEASED, { e: "end", attempt: "a", how: "reset" }] as NewEvent[];
+  const answerAt = (days: number, seconds: number): string =>
+    decide({
+      state: deriveState(timeline(...[1, 2, 3, 4, 5].map((i) => startAt(i * 1000)), ...crash)),
+      domain: off("shutdown"),
+      hostBoot: HOST_BOOT,
+      hostStopping: false,
+      m: seconds * 1000,
+      now: new Date(START + days * 86_400_000),
+    }).do;
+
+  it.each([-3650, 0, 3650])("by %i days, starts count for half an hour", (days) => {
+    expect(answerAt(days, 60)).toBe("give-up");
+    expect(answerAt(days, 1800)).toBe("give-up");
+    expect(answerAt(days, 1806)).toBe("start");
+  });
+});
 
 describe("decide", () => {
   it.each(table)("$name: $expected", (row) => {

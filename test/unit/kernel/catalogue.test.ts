@@ -50,6 +50,7 @@ describe("catalogue of kernels", () => {
       initrd: `initrd.img-${NEW}`,
       kernelSize: bzImage().length,
       initrdSize: 1024,
+      files: `vmlinuz-${NEW} ${bzImage().length} 0 initrd.img-${NEW} 1024 0`,
       complete: true,
       writing: false,
       reasons: [],

@@ -1,0 +1,155 @@
+/** A guest whose apt gave it kernels that do not boot: each time it is back on its last good one, with nobody there. */
+import { readdirSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { guestPathsOf } from "../../src/paths.ts";
+import {
+  BOOT_SECONDS,
+  bootshare,
+  inGuest,
+  inGuestLastWord,
+  json,
+  keepLogsOnFailure,
+  type Status,
+  statusOf,
+  tryBootshare,
+  until,
+} from "../vm/machine.ts";
+
+const name = "bs-test-rollback";
+/** Several times what a good boot takes here, beside another guest. */
+const BOOT_TIMEOUT_S = 150;
+
+interface Attempt {
+  readonly id: string;
+  readonly kernel: string;
+  readonly source: string;
+  readonly assessment: string;
+  readonly how: string | null;
+  readonly skipped: readonly { readonly release: string; readonly reason: string }[];
+}
+
+let release = "";
+let uuid = "";
+
+/** Makes the guest's initrd anew: unpacked, changed by shell commands in its root folder, packed. The good one is kept. */
+async function changeInitrd(...commands: string[]): Promise<void> {
+  const image = `/boot/initrd.img-${release}`;
+  const script = [
+    "set -e",
+    `[ -e /root/good ] || cp ${image} /root/good`,
+    "rm -rf /root/x && mkdir /root/x && unmkinitramfs /root/good /root/x && cd /root/x",
+    ...commands,
+    `find . | cpio --quiet -o -H newc | zstd -q -1 >${image}.new`,
+    `mv ${image}.new ${image}`,
+    "rm -rf /root/x",
+    "sync",
+  ];
+  await inGuest(name, "sh", "-c", script.join("\n"));
+}
+
+/** Asks for a reboot, from inside or by a person, and waits until the guest is good again, by whatever way. */
+async function rebootUntilGood(how: "inside" | "person"): Promise<Attempt[]> {
+  const before = await json<Attempt[]>("history", name);
+  if (how === "inside") await inGuestLastWord(name, "systemctl", "reboot");
+  else await bootshare("reboot", name, "--force");
+  await until("the guest is good again", 2 * BOOT_TIMEOUT_S + 3 * BOOT_SECONDS, async () => {
+    const { attempt, boot } = await statusOf(name);
+    return boot === "good" && attempt?.id !== before.at(-1)?.id ? true : undefined;
+  });
+  return (await json<Attempt[]>("history", name)).slice(before.length);
+}
+
+const course = (attempts: readonly Attempt[]): string[] =>
+  attempts.map(({ source, assessment, how }) => `${source} ${assessment} ${how ?? "runs"}`);
+
+const test = (title: string, body: () => Promise<void>): void => {
+  it(title, async () => {
+    keepLogsOnFailure(name, `rollback ${title}`);
+    await body();
+    // Whatever booted, it is a guest with its network and its /boot.
+    expect(await inGuest(name, "findmnt", "-n", "-o", "FSTYPE", "/boot")).toContain("virtiofs");
+  });
+};
+
+describe("a guest whose kernels go wrong", () => {
+  beforeAll(async () => {
+    await tryBootshare("delete", "--force", name);
+    const rules = ["--boot-timeout", String(BOOT_TIMEOUT_S)];
+    const size = ["--memory", "1G", "--disk", "8G", "--cpus", "1"];
+    await bootshare("create", name, "--suite", "trixie", "--share", "virtiofs", ...size, ...rules);
+    release = (await statusOf(name)).kernel ?? "";
+    ({ uuid } = await statusOf(name));
+  });
+  afterAll(async () => {
+    await tryBootshare("delete", "--force", name);
+  });
+
+  test("panics: two tries, then the last good pair", async () => {
+    await changeInitrd("printf '#!/bin/sh\\nexit 1\\n' >init");
+    const attempts = await rebootUntilGood("inside");
+    expect(course(attempts)).toEqual(["links bad reset", "links bad reset", "good good runs"]);
+    expect(attempts.at(-1)?.skipped).toContainEqual({
+      release,
+      reason: "it is bad: it was not good in 2 tries",
+    });
+    expect(await bootshare("logs", name, "--attempt", "last", "--lines", "200")).toContain("Kernel panic");
+    expect(await bootshare("status", name)).toContain("was passed over: it is bad");
+  });
+
+  test("hangs: ended when its time is up", async () => {
+    await bootshare("kernels", name, "--tries", "1");
+    await changeInitrd("printf '#!/bin/sh\\nwhile :; do sleep 60; done\\n' >init");
+    expect(course(await rebootUntilGood("person"))).toEqual(["links bad timeout", "good good runs"]);
+  });
+
+  test("boots, and its gate fails", async () => {
+    const unit = "/etc/systemd/system/bs-test-bad.service";
+    const text =
+      "[Unit]\\nConditionPathExists=/run/bs-test-bad\\n[Service]\\nType=oneshot\\nExecStart=/bin/false\\n[Install]\\nWantedBy=multi-user.target\\n";
+    await inGuest(name, "sh", "-c", `printf '${text}' >${unit} && systemctl enable -q bs-test-bad`);
+    await changeInitrd("echo 'touch /run/bs-test-bad' >>scripts/init-bottom/ORDER");
+    expect(course(await rebootUntilGood("person"))).toEqual(["links bad timeout", "good good runs"]);
+  });
+
+  test("has an initrd without the driver of its disk: never started", async () => {
+    await changeInitrd("find . -name 'virtio_blk.ko*' -delete");
+    const attempts = await rebootUntilGood("person");
+    expect(course(attempts)).toEqual(["good good runs"]);
+    expect(attempts[0]?.skipped[0]?.reason).toContain("virtio_blk");
+  });
+
+  test("has a truncated kernel: never started", async () => {
+    await inGuest(
+      name,
+      "sh",
+      "-c",
+      `cp /root/good /boot/initrd.img-${release}; truncate -s 4M /boot/vmlinuz-${release}; sync`,
+    );
+    const attempts = await rebootUntilGood("person");
+    expect(course(attempts)).toEqual(["good good runs"]);
+    expect(attempts[0]?.skipped[0]?.reason).toContain("is cut short");
+  });
+
+  test("has lost its /boot and its modules", async () => {
+    await inGuest(name, "sh", "-c", `rm -rf /boot/* /lib/modules/${release}; sync`);
+    expect(readdirSync(guestPathsOf(uuid).share)).toEqual([]);
+    expect(course(await rebootUntilGood("person"))).toEqual(["good good runs"]);
+    expect(await inGuest(name, "uname", "-r")).toBe(release);
+    const { lastGood, next } = await json<Status & { lastGood: string; next: { source: string } }>(
+      "status",
+      name,
+    );
+    expect([lastGood, next.source]).toEqual([release, "good"]);
+  });
+
+  test("is told by apt what never to remove", async () => {
+    const config = await inGuest(name, "apt-config", "dump", "APT::NeverAutoRemove");
+    expect(config).toContain(release.replace(/[.+]/g, "\\$&"));
+  });
+
+  it("has nothing else to go back to, and says so", async () => {
+    const { exitCode, stderr } = await tryBootshare("rollback", name);
+    expect(exitCode).toBe(4);
+    expect(stderr).toContain(`The guest ${name} has no other kernel that was ever good`);
+  });
+});
