@@ -11,6 +11,7 @@ import type { DomainMachine } from "../kernel/features.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
+import { brief } from "./brief.ts";
 import type { Pair, Source } from "./events.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { readPolicy } from "./policy.ts";
@@ -55,7 +56,7 @@ export function survey(
     machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
-  return { catalogue: found, selection };
+  return { catalogue: found, selection: brief(selection) };
 }
 
 export interface PrepareOptions {

@@ -37,7 +37,7 @@ export const status = defineCommand({
               id: current.id,
               kernel: printable(current.pair.release),
               source: current.source,
-              why: current.why,
+              why: printable(current.why, 300),
               asked: current.asked,
               prepared: current.prepared,
               up: current.up ?? null,
@@ -56,7 +56,7 @@ export const status = defineCommand({
     }
     const now = new Date().toISOString();
     const rows = [
-      ["Guest", `${view.name} (${view.uuid})`],
+      ["Guest", `${document.name} (${view.uuid})`],
       [
         "System",
         `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`,
@@ -64,7 +64,7 @@ export const status = defineCommand({
       ["State", `${document.state}${document.saved ? ", saved" : ""}; meant to be ${document.desired}`],
     ];
     if (current !== undefined) {
-      rows.push(["Kernel", `${printable(current.pair.release)}: ${current.why}`]);
+      rows.push(["Kernel", `${printable(current.pair.release)}: ${printable(current.why, 300)}`]);
       rows.push(["Boot", bootLine(document.boot, current, now)]);
     }
     rows.push(["Last good", document.lastGood ?? "none yet"]);
