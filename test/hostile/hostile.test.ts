@@ -60,10 +60,12 @@ function refusal(passedOver: readonly string[]): string {
   );
 }
 
-const cases = ROWS.flatMap((row) => formsOf(row).map((form) => ({ name: row.name, form, row })));
+const cases = ROWS.flatMap((row) =>
+  formsOf(row).map((form): [string, Row, Form] => [`${row.name} (${form})`, row, form]),
+);
 
 describe("the hook on a share with", () => {
-  it.each(cases)("$name ($form)", async ({ row, form }) => {
+  it.each(cases)("%s", async (_name, row, form) => {
     const run = await start(row, form);
     const expected = row.expect(form);
     if (expected.boots === undefined) {

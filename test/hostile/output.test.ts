@@ -84,10 +84,12 @@ async function fill(row: Row, form: Form): Promise<void> {
 
 // Those that take seconds to make, or to stage, show nothing that others do not.
 const rows = ROWS.filter(({ name }) => !/100,000|largest kernel and initrd that are taken/.test(name));
-const cases = rows.flatMap((row) => formsOf(row).map((form) => ({ name: row.name, form, row })));
+const cases = rows.flatMap((row) =>
+  formsOf(row).map((form): [string, Row, Form] => [`${row.name} (${form})`, row, form]),
+);
 
 describe("of a share with", () => {
-  it.each(cases)("$name ($form), nothing acts where it is shown", async ({ row, form }) => {
+  it.each(cases)("%s, nothing acts where it is shown", async (_name, row, form) => {
     await fill(row, form);
     const commands: [Command, string[], Record<string, unknown>][] = [
       [inspect, [ground.paths.share], { arch: "amd64" }],
