@@ -14,6 +14,6 @@ export function brief(selection: Selection): Selection {
   const { skipped } = selection;
   const left = skipped.length - 2 * KEPT;
   if (left <= 0) return selection;
-  const note = { release: "(more)", reason: `${left} others were passed over, too` };
+  const note = { release: "(more)", reason: `passed over, too: ${left} more` };
   return { ...selection, skipped: [...skipped.slice(0, KEPT), note, ...skipped.slice(-KEPT)] };
 }

@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { appendEvents, readState } from "../../src/boot/log.ts";
 import { stagePair, storeProvided } from "../../src/boot/stage.ts";
+import { makeGuestFolders } from "../../src/folders.ts";
 import { type GuestPaths, guestPathsOf } from "../../src/paths.ts";
+import { TRANSPORTS } from "../../src/share/transports.ts";
 import { bzImage, zstdInitrd } from "../unit/kernel/images.ts";
 import { type Form, HostileShare, QEMU } from "./disk.ts";
 
@@ -83,12 +85,9 @@ function mkdir(dir: string, mode: number): void {
 
 /** Owners and modes as `bootshare create` makes them. */
 function makeGuest(paths: GuestPaths, form: Form): void {
-  mkdir(paths.dir, 0o710);
-  fs.chownSync(paths.dir, 0, QEMU);
-  mkdir(paths.run, 0o710);
-  fs.chownSync(paths.run, 0, QEMU);
-  mkdir(paths.pairs, 0o700);
-  mkdir(paths.share, form === "virtiofs" ? 0o755 : 0o700);
+  fs.mkdirSync(paths.dir, { mode: 0o700 });
+  makeGuestFolders(paths, QEMU);
+  fs.chmodSync(paths.share, TRANSPORTS[form === "virtiofs" ? "virtiofs" : "9p"].dirMode);
   const owner = form === "virtiofs" ? 0 : QEMU;
   fs.chownSync(paths.share, owner, owner);
 }

@@ -1,5 +1,6 @@
 /** The table of hostile shares against the real hook program, watched from outside. */
-import { readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readState } from "../../src/boot/log.ts";
 import type { Form } from "./disk.ts";
@@ -63,6 +64,28 @@ function refusal(passedOver: readonly string[]): string {
 const cases = ROWS.flatMap((row) =>
   formsOf(row).map((form): [string, Row, Form] => [`${row.name} (${form})`, row, form]),
 );
+
+/** What stat(1) says to a user of the host who is neither root nor QEMU. */
+function asStranger(path: string): { status: number | null; stderr: string } {
+  const who = { uid: 65_534, gid: 65_534 };
+  const { status, stderr } = spawnSync("stat", [path], { ...who, encoding: "utf8", env: { LC_ALL: "C" } });
+  return { status, stderr };
+}
+
+describe("a set-uid file of root's that a guest made by virtiofs", () => {
+  it("is out of the reach of the host's users", () => {
+    const share = freshGuest(ground, "virtiofs");
+    share.file("escalate", "#!/bin/sh\n");
+    chmodSync(share.at("escalate"), 0o4755);
+    expect(asStranger(ground.lib)).toMatchObject({ status: 0 });
+    for (const path of [`${share.dir}/escalate`, share.dir, ground.paths.runKernel]) {
+      expect(asStranger(path)).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining("Permission denied"),
+      });
+    }
+  });
+});
 
 describe("the hook on a share with", () => {
   it.each(cases)("%s", async (_name, row, form) => {

@@ -443,7 +443,7 @@ const NAMES: readonly Row[] = [
         `${longRelease(i)}: vmlinuz-${longRelease(i)} was not read; its initrd initrd.img-${longRelease(i)} is not there`;
       return refused(
         ...[4095, 4094, 4093, 4092, 4091, 4090].map(missing),
-        "(more): 4084 others were passed over, too",
+        "(more): passed over, too: 4084 more",
         ...[5, 4, 3, 2, 1, 0].map(unread),
       );
     },
