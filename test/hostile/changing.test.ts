@@ -1,11 +1,17 @@
 /** A guest that changes its share while the hook reads it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readState } from "../../src/boot/log.ts";
+import { survey } from "../../src/boot/prepare.ts";
+import { isOfShare } from "../../src/boot/select.ts";
+import { storeCandidate } from "../../src/boot/stage.ts";
 import { readKernelImage } from "../../src/kernel/image.ts";
 import { readInitrdHead } from "../../src/kernel/initrd.ts";
+import { zImage } from "../unit/kernel/images.ts";
+import { AMD64 } from "../unit/machines.ts";
 import {
   ACTING,
   actingTexts,
@@ -14,6 +20,7 @@ import {
   initrdOf,
   kernelOf,
   makeGround,
+  OTHER,
   picture,
   stagedPair,
   strayChanges,
@@ -92,5 +99,71 @@ describe("the hook, while the guest", () => {
       expect(kernel.equals(kernelOf(RELEASE))).toBe(true);
       expect(readState(ground.paths).current?.pair.release).toBe(RELEASE);
     }
+  });
+});
+
+describe("a pair that was whole when it was looked at, and is copied after the guest", () => {
+  const SHARE = (): string => ground.paths.share;
+  const cannot = (name: string, reason: string): string => `${name} cannot be booted: ${reason}.`;
+  const swap = (name: string, make: (path: string) => void): void => {
+    rmSync(join(SHARE(), name));
+    make(join(SHARE(), name));
+  };
+  it.each<[string, () => void, () => string]>([
+    [
+      "put garbage in place of the kernel",
+      () => swap(KERNEL, (path) => writeFileSync(path, "garbage")),
+      () => cannot(KERNEL, "is no kernel image that is known here"),
+    ],
+    [
+      "cut the kernel short",
+      () => truncateSync(join(SHARE(), KERNEL), 600),
+      () => cannot(KERNEL, "is cut short: its header says 6129 bytes, the file has 600"),
+    ],
+    [
+      "put another architecture's kernel in its place",
+      () => swap(KERNEL, (path) => writeFileSync(path, zImage())),
+      () => cannot(KERNEL, "it is a kernel for armhf or armel, not amd64"),
+    ],
+    [
+      "put garbage in place of the initrd",
+      () => swap(INITRD, (path) => writeFileSync(path, "garbage")),
+      () => cannot(INITRD, "does not begin like an initrd (cpio, or a compression that the kernel knows)"),
+    ],
+    [
+      "made the kernel larger than any",
+      () => truncateSync(join(SHARE(), KERNEL), 128 * 2 ** 20 + 1),
+      () => cannot(KERNEL, "it is larger than 128 MiB"),
+    ],
+    [
+      "made the initrd larger than any",
+      () => truncateSync(join(SHARE(), INITRD), 512 * 2 ** 20 + 1),
+      () => `${INITRD} in the boot share ${SHARE()} has 536870913 bytes, more than 536870912.`,
+    ],
+    [
+      "put a link to the other guest's kernel in its place",
+      () =>
+        swap(KERNEL, (path) => symlinkSync(join(ground.lib, "bootshare/guests", OTHER, "run/vmlinuz"), path)),
+      () => `${KERNEL} in the boot share ${SHARE()} is a symbolic link, not a regular file.`,
+    ],
+    [
+      "put a FIFO in place of the initrd",
+      () => swap(INITRD, (path) => void execFileSync("mkfifo", [path])),
+      () => `${INITRD} in the boot share ${SHARE()} is a FIFO, not a regular file.`,
+    ],
+    [
+      "took the initrd away",
+      () => swap(INITRD, () => {}),
+      () => `${INITRD} in the boot share ${SHARE()} is not there any more.`,
+    ],
+  ])("%s, is not kept", (_what, make, message) => {
+    const share = freshGuest(ground, "virtiofs");
+    share.file(KERNEL, kernelOf(RELEASE));
+    share.file(INITRD, initrdOf(RELEASE));
+    const [candidate] = survey(ground.paths, AMD64).selection.candidates;
+    if (candidate === undefined || !isOfShare(candidate)) throw new Error("nothing to copy");
+    make();
+    expect(() => storeCandidate(ground.paths, candidate, "amd64")).toThrow(message());
+    expect(readdirSync(ground.paths.pairs)).toEqual([]);
   });
 });

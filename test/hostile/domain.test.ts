@@ -1,5 +1,8 @@
 /** Domains as a member of the group libvirt may define them, against the hook that runs as root. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { guestPathsOf } from "../../src/paths.ts";
 import {
   ACTING,
   actingTexts,
@@ -94,7 +97,11 @@ describe("a domain that is refused", () => {
 
 describe("a domain", () => {
   it("whose kernel, share and report are said to be elsewhere changes nothing there", async () => {
-    const run = await start(XML.replaceAll(`/var/lib/bootshare/guests/${UUID}`, "/etc"));
+    const there = guestPathsOf(UUID, join(ground.etc, "elsewhere"));
+    for (const folder of [there.share, there.run, there.pairs]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(there.share, "vmlinuz-6.1.0-1-amd64"), kernelOf("6.1.0-1-amd64"));
+    writeFileSync(join(there.share, "initrd.img-6.1.0-1-amd64"), initrdOf("6.1.0-1-amd64"));
+    const run = await start(XML.replaceAll("/var/lib/bootshare", "/etc/elsewhere"));
     expect(run).toMatchObject({ status: 0, stderr: "" });
     expect(stagedPair(ground.paths).release).toBe(RELEASE);
   });
