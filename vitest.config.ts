@@ -19,6 +19,16 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
+      {
+        // One after the other: each watches folders from outside, and measures time and memory.
+        test: {
+          name: "hostile",
+          include: ["test/hostile/**/*.test.ts"],
+          globalSetup: ["test/hostile/setup.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+        },
+      },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
       {
         // Each file has guests that no other touches, and lets service and libvirt alone: one for each core.

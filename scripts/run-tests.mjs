@@ -1,6 +1,6 @@
 // Runs projects of the test suite one after the other and ends with the names of what failed and one plain line of counts.
 //
-//     node scripts/run-tests.mjs unit [vm] [long]
+//     node scripts/run-tests.mjs unit [hostile] [vm] [long]
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ let ok = true;
 for (const project of process.argv.slice(2)) {
   const report = join(folder, `${project}.json`);
   // Tests with real guests take minutes each: a line for each one. Of the others a line for each file will do.
-  const reporter = project === "unit" ? "default" : "verbose";
+  const reporter = ["unit", "hostile"].includes(project) ? "default" : "verbose";
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${report}`];
   const { status } = spawnSync("node_modules/.bin/vitest", ["run", "--project", project, ...reporters], {
     stdio: "inherit",

@@ -89,7 +89,7 @@ function act(
       appendEvents(paths, [{ e: "restore", m: presentMoment().m }]);
       return `${domain.uuid} is being restored: it keeps its kernel`;
     }
-    const prepared = prepareBoot(paths, domain.name, domain);
+    const prepared = prepareBoot(paths, printable(domain.name), domain);
     return `${domain.uuid} boots ${prepared.pair.release}: ${prepared.why}`;
   }
   if (!existsSync(paths.dir)) return undefined;

@@ -11,6 +11,7 @@ import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
 import { assessPair, DEFAULT_TRIES, type PairRecord } from "./assess.ts";
+import { brief } from "./brief.ts";
 import type { Pair, Source } from "./events.ts";
 import { checkStoredInitrd } from "./initrd-check.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
@@ -64,7 +65,7 @@ export function survey(
     machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
-  return { catalogue: found, selection };
+  return { catalogue: found, selection: brief(selection) };
 }
 
 /** The pair of the host's store that a person pinned, where one is. */

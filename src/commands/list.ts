@@ -38,6 +38,7 @@ export const list = defineCommand({
 export type BootWord = "good" | "indeterminate" | "bad" | "failed" | "-";
 
 export interface GuestSummary {
+  /** Printable. */
   readonly name: string;
   readonly uuid: string;
   /** libvirt's word for the domain's state. */
@@ -52,7 +53,7 @@ export function summaryOf(view: GuestView): GuestSummary {
   const { current, desired } = view.state;
   const off = view.status.state === "shut off";
   return {
-    name: view.name,
+    name: printable(view.name),
     uuid: view.uuid,
     state: view.status.state,
     desired,

@@ -66,7 +66,7 @@ export const status = defineCommand({
     }
     const now = new Date().toISOString();
     const rows = [
-      ["Guest", `${view.name} (${view.uuid})`],
+      ["Guest", `${document.name} (${view.uuid})`],
       [
         "System",
         `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`,

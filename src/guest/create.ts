@@ -6,7 +6,6 @@ import { randomBytes, randomUUID } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
-  chownSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -25,7 +24,7 @@ import { changePolicy } from "../boot/policy.ts";
 import { storeProvided } from "../boot/stage.ts";
 import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import { makeStateFolder } from "../folders.ts";
+import { makeGuestFolders, makeStateFolder } from "../folders.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
 import { domainXml } from "../libvirt/domain-create.ts";
@@ -224,14 +223,7 @@ export class Creation {
       what: paths.dir,
       run: async () => await removeFolder(paths.dir),
     });
-    for (const folder of [paths.run, paths.share, paths.pairs, paths.ssh]) mkdirSync(folder, { mode: 0o700 });
-    // In session mode QEMU is this user, to whom all is open.
-    if (workMode().name === "system") {
-      for (const folder of [paths.dir, paths.run]) {
-        chownSync(folder, 0, qemu.gid);
-        chmodSync(folder, 0o710);
-      }
-    }
+    makeGuestFolders(paths, qemu.gid);
     const names = readdirSync(made.bootDir, { withFileTypes: true });
     await seedShare(
       transport,

@@ -6,6 +6,7 @@ import type { DomainMachine } from "../kernel/features.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
 import { startDomain } from "../libvirt/virsh.ts";
 import { workMode } from "../mode.ts";
+import { printable } from "../text.ts";
 import { definitionOf, type Guest } from "./inventory.ts";
 
 /**
@@ -32,5 +33,5 @@ export function standInForHook(
   machine: DomainMachine,
 ): void {
   if (guest.status.saved) appendEvents(guest.paths, [{ e: "restore", m: presentMoment().m }]);
-  else prepareBoot(guest.paths, guest.name, machine, { hook: false });
+  else prepareBoot(guest.paths, printable(guest.name), machine, { hook: false });
 }

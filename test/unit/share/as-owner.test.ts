@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { asOwner, openBootFile, readBootFolder } from "../../../src/share/folder.ts";
 
 const USER = 12_345;
@@ -16,6 +16,10 @@ afterEach(() => fs.rmSync(share, { recursive: true }));
 
 describe.skipIf(process.geteuid?.() !== 0)("asOwner as root", () => {
   it("runs as the owner of the folder, and is root again afterwards", () => {
+    const own = process.getgroups?.() ?? [];
+    onTestFinished(() => process.setgroups?.(own));
+    // Whoever runs the tests may be in no group that could be left.
+    process.setgroups?.([0, GROUP + 1]);
     const before = ids();
     fs.chownSync(share, USER, GROUP);
     const [user, group, groups] = asOwner(share, ids);
