@@ -19,6 +19,16 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
+      {
+        // Hundreds of calls of the hook each, and one table in docs/ that they all write.
+        test: {
+          name: "fault",
+          include: ["test/fault/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
+        },
+      },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
       {
         // Each file has guests that no other touches, and lets service and libvirt alone: one for each core.

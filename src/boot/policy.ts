@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
-import { errnoOf, UserError } from "../errors.ts";
+import { errnoOf, messageOf, UserError } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
 
 const policySchema = z.object({
@@ -12,18 +12,12 @@ const policySchema = z.object({
 });
 export type Policy = z.infer<typeof policySchema>;
 
-/** Reads a guest's policy; one without a file has the defaults. */
+/** Reads a guest's policy; one without a file has the defaults. @throws {UserError} `POLICY_UNREADABLE` */
 export function readPolicy(paths: GuestPaths): Policy {
-  let text: string;
   try {
-    text = readFileSync(paths.policy, "utf8");
+    return policySchema.parse(JSON.parse(readFileSync(paths.policy, "utf8")));
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return { schema: 1 };
-    throw error;
-  }
-  try {
-    return policySchema.parse(JSON.parse(text));
-  } catch (error) {
     throw new UserError(
       "POLICY_UNREADABLE",
       `The file ${paths.policy} is not a policy that this version understands.`,
@@ -32,6 +26,18 @@ export function readPolicy(paths: GuestPaths): Policy {
         cause: error,
       },
     );
+  }
+}
+
+/**
+ * The policy for a start. One that cannot be read must not keep the guest from booting: it counts as the defaults, and why
+ * is said.
+ */
+export function policyForStart(paths: GuestPaths): { readonly policy: Policy; readonly problem?: string } {
+  try {
+    return { policy: readPolicy(paths) };
+  } catch (error) {
+    return { policy: { schema: 1 }, problem: messageOf(error) };
   }
 }
 

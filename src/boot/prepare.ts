@@ -11,10 +11,12 @@ import type { DomainMachine } from "../kernel/features.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
+import { isDiskTrouble, ofGuest } from "./disk.ts";
 import type { Pair, Source } from "./events.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
-import { readPolicy } from "./policy.ts";
+import { policyForStart } from "./policy.ts";
 import { rotateReport } from "./report.ts";
+import { withRoom } from "./room.ts";
 import { type Candidate, isOfShare, type Selection, select } from "./select.ts";
 import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
 
@@ -35,7 +37,7 @@ export function survey(
   machine: DomainMachine,
 ): { catalogue: Catalogue | undefined; selection: Selection } {
   const state = readState(paths);
-  const { pin } = readPolicy(paths);
+  const { policy, problem } = policyForStart(paths);
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
   try {
@@ -49,13 +51,15 @@ export function survey(
   }
   const selection = select({
     catalogue: found,
-    pin,
+    pin: policy.pin,
     good: state.good,
     provided: state.provided,
     machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
-  return { catalogue: found, selection };
+  if (problem === undefined) return { catalogue: found, selection };
+  const skipped = [{ release: "(policy)", reason: problem }, ...selection.skipped];
+  return { catalogue: found, selection: { ...selection, skipped } };
 }
 
 export interface PrepareOptions {
@@ -67,7 +71,8 @@ export interface PrepareOptions {
 /**
  * Stages the best kernel for a start and records the boot attempt.
  *
- * @throws {UserError} `NOTHING_BOOTABLE` when the start must be refused; its sentence says what was tried
+ * @throws {UserError} `NOTHING_BOOTABLE` when the start must be refused; its sentence says what was tried. Where the disk is
+ *   why, what {@link onDisk} throws
  */
 export function prepareBoot(
   paths: GuestPaths,
@@ -78,22 +83,34 @@ export function prepareBoot(
   cutLog(paths, now);
   const { selection } = survey(paths, machine);
   const skipped = [...selection.skipped];
+  let trouble: UserError | undefined;
   for (const candidate of selection.candidates) {
     try {
-      const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
-      stagePair(paths, pair);
-      return record(candidate, pair);
+      return withRoom(paths, () => {
+        const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
+        stagePair(paths, pair);
+        return record(candidate, pair);
+      });
     } catch (error) {
+      if (isDiskTrouble(error)) trouble ??= error;
       skipped.push({ release: candidate.release, reason: messageOf(error) });
     }
   }
   const tried = skipped.map(({ release, reason }) => `${release}: ${reason}`).join(" | ");
   const sentence = `Nothing in the /boot of guest ${name} can be booted${tried === "" ? ": it holds no kernel" : ` (${tried})`}.`;
-  appendEvents(paths, [{ e: "refused", reason: sentence }], now);
-  throw new UserError("NOTHING_BOOTABLE", sentence, {
-    exitCode: EXIT.conflict,
-    hint: hintFor(name, paths, selection),
-  });
+  const refusal =
+    trouble === undefined
+      ? new UserError("NOTHING_BOOTABLE", sentence, {
+          exitCode: EXIT.conflict,
+          hint: hintFor(name, paths, selection),
+        })
+      : ofGuest(name, trouble);
+  try {
+    appendEvents(paths, [{ e: "refused", reason: refusal.message }], now);
+  } catch {
+    // What is refused, and why, matters more than that it could not be written down.
+  }
+  throw refusal;
 
   function record(candidate: Candidate, pair: Pair): Prepared {
     const prepared = { pair, source: candidate.source, why: candidate.why, skipped };
