@@ -7,8 +7,8 @@ import { FaultGuest, OLD, UUID } from "./guest.ts";
 import { callHook, callHookWith, type Fault, type Step, stepsOf } from "./hook.ts";
 import { ReliabilityTable } from "./table.ts";
 
-const faults: readonly Fault[] = ["KILL", "ENOSPC", "EIO"];
-const table = new ReliabilityTable("phases", ["phase", "killed", "ENOSPC", "EIO"]);
+const faults: readonly Fault[] = ["KILL", "ENOSPC"];
+const table = new ReliabilityTable("phases", ["phase", "killed", "ENOSPC"]);
 
 interface Phase {
   readonly phase: string;
