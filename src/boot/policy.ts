@@ -1,6 +1,6 @@
 /** What a person decided about a guest's boots, and what is so by default. */
 import { readFileSync } from "node:fs";
-import writeFileAtomic from "write-file-atomic";
+import { rename, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { errnoOf, messageOf, UserError } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
@@ -41,7 +41,12 @@ export function policyForStart(paths: GuestPaths): { readonly policy: Policy; re
   }
 }
 
-/** Writes a guest's policy: new file, fsync, rename. */
+/**
+ * Writes a guest's policy: new file, fsync, rename. The caller holds the guest's lock. The new file always has the same name,
+ * so that what a killed program left is taken away by the next.
+ */
 export async function writePolicy(paths: GuestPaths, policy: Policy): Promise<void> {
-  await writeFileAtomic(paths.policy, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600 });
+  const fresh = `${paths.policy}.new`;
+  await writeFile(fresh, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600, flush: true });
+  await rename(fresh, paths.policy);
 }

@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { METADATA_NAMESPACE } from "../../src/paths.ts";
 import { type FaultGuest, NAME, UUID } from "./guest.ts";
 
@@ -144,9 +144,12 @@ const VERBS: Readonly<Record<string, string>> = {
 
 /** A call in words, where it is about the state folder. */
 function stepOf(call: string, rest: string): string | undefined {
-  const quoted = [...rest.matchAll(/"([^"]*)"/g)].map(([, path]) => path ?? "");
-  const descriptor = /^\d+<([^>]*)>/.exec(rest)?.[1];
-  const paths = (descriptor === undefined ? quoted : [descriptor]).map(nameOf);
+  // A path may be told from a folder's descriptor on; a descriptor alone is the thing itself.
+  const quoted = [...rest.matchAll(/(?:\d+<([^>]*)>, )?"([^"]*)"/g)].map(([, folder = "", path = ""]) =>
+    resolve(folder, path),
+  );
+  const descriptor = /^\d+<([^>]*)>/.exec(rest)?.[1] ?? "";
+  const paths = (quoted.length > 0 ? quoted : [descriptor]).map(nameOf);
   const [path, target] = paths;
   if (path === undefined) return undefined;
   if (call === "openat") return rest.includes("O_CREAT") ? `create ${path}` : `read ${path}`;
@@ -168,12 +171,12 @@ function nameOf(path: string): string | undefined {
 
 async function run(guest: FaultGuest, before: readonly string[], phase: string): Promise<HookRun> {
   const words = [guest.lib, ...before, process.execPath, PROGRAM, ...phase.split(" "), "4711", "shutdown"];
-  return await new Promise((resolve) => {
+  return await new Promise((done) => {
     const child = execFile(
       "unshare",
       [...IN_NAMESPACE, ...words],
       { cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" } },
-      (_error, _stdout, stderr) => resolve({ exit: child.exitCode, signal: child.signalCode, stderr }),
+      (_error, _stdout, stderr) => done({ exit: child.exitCode, signal: child.signalCode, stderr }),
     );
     child.stdin?.end(XML);
   });

@@ -1,21 +1,26 @@
-// `hook install` is killed at each change that it makes, and so is the making of a state folder.
+// What writes files outside of the hook is killed before each change that it makes.
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readPolicy, writePolicy } from "../../src/boot/policy.ts";
+import { makeStateFolder } from "../../src/folders.ts";
 import { type HookPlaces, hookStatus, installHook, readGuard } from "../../src/libvirt/hook-install.ts";
+import { workMode } from "../../src/mode.ts";
+import { guestPaths } from "../../src/paths.ts";
+import { NEW, OLD } from "./guest.ts";
 import { ReliabilityTable } from "./table.ts";
 
-const table = new ReliabilityTable("install", ["what was killed", "what came of it"]);
+const table = new ReliabilityTable("writers", ["what was killed", "what came of it"]);
 
 let built: string;
 let program: string;
 beforeAll(async () => {
   built = mkdtempSync(join(tmpdir(), "bootshare-fault-"));
-  program = join(built, "install.mjs");
-  const entryPoints = [join(import.meta.dirname, "install-child.ts")];
+  program = join(built, "child.mjs");
+  const entryPoints = [join(import.meta.dirname, "child.ts")];
   const banner = {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
   };
@@ -55,8 +60,8 @@ const CALLS = [
   "unlinkat",
 ];
 
-/** Installs and is killed before the `nth` call of this name. Whether it came so far. */
-async function killedAt(call: string, nth: number): Promise<boolean> {
+/** Does something and is killed before the `nth` call of this name. Whether it came so far. */
+async function killedAt(call: string, nth: number, what: string, where: string): Promise<boolean> {
   const inject = ["-e", `trace=?${call}`, "-e", `inject=?${call}:signal=KILL:when=${nth}`];
   const words = [
     "-f",
@@ -65,7 +70,8 @@ async function killedAt(call: string, nth: number): Promise<boolean> {
     ...inject,
     process.execPath,
     program,
-    JSON.stringify(places),
+    what,
+    where,
   ];
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", UV_THREADPOOL_SIZE: "1" };
   return await new Promise((resolve, reject) => {
@@ -119,7 +125,7 @@ describe("hook install, killed before each change", () => {
           rmSync(dir, { recursive: true });
           fresh();
           await before();
-          const killed = await killedAt(call, nth);
+          const killed = await killedAt(call, nth, "install", JSON.stringify(places));
           if (killed) {
             kills++;
             expectUsableOrAbsent();
@@ -142,6 +148,45 @@ describe("hook install, killed before each change", () => {
       );
     },
   );
+});
+
+describe("smaller things, killed before each change", () => {
+  it("a policy: it is the old one or the new one, and nothing else stays", async () => {
+    const paths = guestPaths(dir);
+    let kills = 0;
+    for (const call of CALLS) {
+      for (let nth = 1; ; nth++) {
+        await writePolicy(paths, { schema: 1, pin: OLD });
+        const killed = await killedAt(call, nth, "policy", dir);
+        if (killed) kills++;
+        expect(readPolicy(paths).pin).toBe(killed ? OLD : NEW);
+        await writePolicy(paths, { schema: 1, pin: OLD });
+        expect(filesIn(dir)).toEqual(["policy.json", "shipped.mjs"]);
+        if (!killed) break;
+      }
+    }
+    // When it is forced to disk, and when it gets its name.
+    expect(kills).toBe(2);
+    table.saw("the writing of policy.json", "what came of it", "the old policy counts; the next run puts everything right");
+  });
+
+  it("a state folder: the next call puts its permissions right", async () => {
+    const folder = join(dir, "state");
+    let kills = 0;
+    for (const call of CALLS) {
+      for (let nth = 1; ; nth++) {
+        rmSync(folder, { recursive: true, force: true });
+        const killed = await killedAt(call, nth, "folder", folder);
+        if (killed) kills++;
+        makeStateFolder(folder);
+        expect(statSync(folder).mode & 0o777).toBe(workMode().folderMode);
+        if (!killed) break;
+      }
+    }
+    // When it is made, and when it gets its permissions.
+    expect(kills).toBe(2);
+    table.saw("the making of a state folder", "what came of it", "the next run puts everything right");
+  });
 });
 
 it("docs/reliability.md says what was seen", () => table.expectInDocument());
