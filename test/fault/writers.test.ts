@@ -63,16 +63,7 @@ const CALLS = [
 /** Does something and is killed before the `nth` call of this name. Whether it came so far. */
 async function killedAt(call: string, nth: number, what: string, where: string): Promise<boolean> {
   const inject = ["-e", `trace=?${call}`, "-e", `inject=?${call}:signal=KILL:when=${nth}`];
-  const words = [
-    "-f",
-    "-o",
-    join(built, "log"),
-    ...inject,
-    process.execPath,
-    program,
-    what,
-    where,
-  ];
+  const words = ["-f", "-o", join(built, "log"), ...inject, process.execPath, program, what, where];
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", UV_THREADPOOL_SIZE: "1" };
   return await new Promise((resolve, reject) => {
     const child = execFile("strace", words, { env }, (_error, _stdout, stderr) => {
@@ -167,7 +158,11 @@ describe("smaller things, killed before each change", () => {
     }
     // When it is forced to disk, and when it gets its name.
     expect(kills).toBe(2);
-    table.saw("the writing of policy.json", "what came of it", "the old policy counts; the next run puts everything right");
+    table.saw(
+      "the writing of policy.json",
+      "what came of it",
+      "the old policy counts; the next run puts everything right",
+    );
   });
 
   it("a state folder: the next call puts its permissions right", async () => {
