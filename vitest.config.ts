@@ -27,6 +27,17 @@ export default defineConfig({
           globalSetup: ["test/hostile/setup.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Hundreds of calls of the hook each, and one table in docs/ that they all write.
+        test: {
+          name: "fault",
+          include: ["test/fault/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
         },
       },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },

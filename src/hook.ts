@@ -19,6 +19,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { onDisk } from "./boot/disk.ts";
 import { appendEvents } from "./boot/log.ts";
 import { presentMoment } from "./boot/moment.ts";
 import { prepareBoot } from "./boot/prepare.ts";
@@ -46,7 +47,8 @@ function main(argv: readonly string[]): number {
     const domain = parseDomain(xml.toString("utf8"));
     if (domain.foreign) return 0;
     state = statePaths(stateRootOf(domain));
-    const done = act(phase, state, domain, libvirtPid, reason);
+    const { dir } = guestPathsOf(domain.uuid, state.root);
+    const done = onDisk(dir, () => act(phase, state, domain, libvirtPid, reason));
     if (done !== undefined) log(state, phase, done);
     return 0;
   } catch (error) {
@@ -96,13 +98,16 @@ function act(
   if (phase === "restore begin") noteRestore(paths, libvirtPid);
   if (phase === "started begin") appendEvents(paths, [{ e: "started" }]);
   if (phase === "release end") {
-    rmSync(paths.restoring, { force: true });
-    appendEvents(paths, [
-      { e: "released", ...(reason === "-" || reason === "" ? {} : { reason: printable(reason, 32) }) },
-    ]);
-    // The reconciler watches this folder: that is how it learns, without listening to libvirt, that there is work.
-    mkdirSync(state.released, { recursive: true, mode: 0o700 });
-    writeFileSync(join(state.released, domain.uuid), "");
+    try {
+      rmSync(paths.restoring, { force: true });
+      appendEvents(paths, [
+        { e: "released", ...(reason === "-" || reason === "" ? {} : { reason: printable(reason, 32) }) },
+      ]);
+    } finally {
+      // The reconciler watches this folder: that is how it learns, without listening to libvirt, that there is work.
+      mkdirSync(state.released, { recursive: true, mode: 0o700 });
+      writeFileSync(join(state.released, domain.uuid), "");
+    }
   }
   return domain.uuid;
 }

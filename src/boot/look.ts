@@ -22,8 +22,17 @@ export function recordLook(
   if (found.length === 0) return { report, state: before };
   for (const { event, at } of found) {
     // Before the event: whoever is killed between the two does both at the next look.
-    if (event.e === "end" && !found.some(({ event: { e } }) => e === "good")) keepSerialLog(paths, before);
+    if (event.e === "end" && !found.some(({ event: { e } }) => e === "good")) keepIfPossible(paths, before);
     appendEvents(paths, [event], at);
   }
   return { report, state: readState(paths) };
+}
+
+/** A console is kept for people to read; what it cost to keep it must not cost the record, or the next start. */
+function keepIfPossible(paths: GuestPaths, state: BootState): void {
+  try {
+    keepSerialLog(paths, state);
+  } catch {
+    // A full disk, or one that fails: the record says so.
+  }
 }

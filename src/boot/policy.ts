@@ -1,8 +1,8 @@
 /** What a person decided about a guest's boots, and what is so by default. */
 import { readFileSync } from "node:fs";
-import writeFileAtomic from "write-file-atomic";
+import { rename, writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { errnoOf, UserError } from "../errors.ts";
+import { errnoOf, messageOf, UserError } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
 
 /** Most tries that can be given: more than the start limit lets happen in a row is of no use. */
@@ -21,18 +21,12 @@ const policySchema = z.object({
 });
 export type Policy = z.infer<typeof policySchema>;
 
-/** Reads a guest's policy; one without a file has the defaults. */
+/** Reads a guest's policy; one without a file has the defaults. @throws {UserError} `POLICY_UNREADABLE` */
 export function readPolicy(paths: GuestPaths): Policy {
-  let text: string;
   try {
-    text = readFileSync(paths.policy, "utf8");
+    return policySchema.parse(JSON.parse(readFileSync(paths.policy, "utf8")));
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return { schema: 1 };
-    throw error;
-  }
-  try {
-    return policySchema.parse(JSON.parse(text));
-  } catch (error) {
     throw new UserError(
       "POLICY_UNREADABLE",
       `The file ${paths.policy} is not a policy that this version understands.`,
@@ -45,13 +39,28 @@ export function readPolicy(paths: GuestPaths): Policy {
 }
 
 /**
+ * The policy for a start. One that cannot be read must not keep the guest from booting: it counts as the defaults, and why
+ * is said.
+ */
+export function policyForStart(paths: GuestPaths): { readonly policy: Policy; readonly problem?: string } {
+  try {
+    return { policy: readPolicy(paths) };
+  } catch (error) {
+    return { policy: { schema: 1 }, problem: messageOf(error) };
+  }
+}
+
+/**
  * Changes what is given of a guest's policy: new file, fsync, rename. `undefined` leaves a value as it is, `null` takes it
- * away. The caller holds the guest's lock, or nobody knows of the guest yet.
+ * away. The caller holds the guest's lock, or nobody knows of the guest yet. The new file always has the same name, so that
+ * what a killed program left is taken away by the next.
  */
 export async function changePolicy(paths: GuestPaths, changes: PolicyChanges): Promise<Policy> {
   const values = Object.entries({ ...readPolicy(paths), ...dropUndefined(changes) });
   const policy = policySchema.parse(Object.fromEntries(values.filter(([, value]) => value !== null)));
-  await writeFileAtomic(paths.policy, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600 });
+  const fresh = `${paths.policy}.new`;
+  await writeFile(fresh, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600, flush: true });
+  await rename(fresh, paths.policy);
   return policy;
 }
 

@@ -12,16 +12,18 @@ import { asOwner, readBootFolder } from "../share/folder.ts";
 import { printable } from "../text.ts";
 import { assessPair, DEFAULT_TRIES, type PairRecord } from "./assess.ts";
 import { brief } from "./brief.ts";
+import { isDiskTrouble, ofGuest } from "./disk.ts";
 import type { Pair, Source } from "./events.ts";
 import { checkStoredInitrd } from "./initrd-check.ts";
+import { neededPairs, pinnedPair } from "./kept-pairs.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { recordLook } from "./look.ts";
 import { type Moment, presentMoment } from "./moment.ts";
-import { readPolicy } from "./policy.ts";
+import { policyForStart } from "./policy.ts";
 import { rotateReport } from "./report.ts";
+import { withRoom } from "./room.ts";
 import { asLastResort, type Candidate, isOfShare, type Selection, select } from "./select.ts";
 import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
-import type { BootState } from "./state.ts";
 import { bootTimeout } from "./timeout.ts";
 
 export interface Prepared {
@@ -43,7 +45,8 @@ export function survey(
   machine: DomainMachine,
 ): { catalogue: Catalogue | undefined; selection: Selection } {
   const state = readState(paths);
-  const { pin, tries = DEFAULT_TRIES } = readPolicy(paths);
+  const { policy, problem } = policyForStart(paths);
+  const { pin, tries = DEFAULT_TRIES } = policy;
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
   try {
@@ -58,20 +61,18 @@ export function survey(
   const selection = select({
     catalogue: found,
     pin,
-    pinPair: pinned(paths, state),
+    pinPair: pinnedPair(paths, state),
     good: state.good,
     bad: (files) => badReason(state, state.pairsOfFiles.get(files), tries),
     provided: state.provided,
     machine,
     ...(shareProblem === undefined ? {} : { shareProblem }),
   });
-  return { catalogue: found, selection: brief(selection) };
-}
-
-/** The pair of the host's store that a person pinned, where one is. */
-function pinned(paths: GuestPaths, { good, goodBefore, attempts }: BootState): Pair | undefined {
-  const { pinPair } = readPolicy(paths);
-  return [good, goodBefore, ...attempts.map(({ pair }) => pair)].find((pair) => pair?.id === pinPair);
+  const skipped =
+    problem === undefined
+      ? selection.skipped
+      : [{ release: "(policy)", reason: problem }, ...selection.skipped];
+  return { catalogue: found, selection: brief({ ...selection, skipped }) };
 }
 
 /** Why a pair is passed over: a phrase that follows its release; undefined for one that may be tried. */
@@ -89,7 +90,8 @@ export interface PrepareOptions {
 /**
  * Stages the best kernel for a start and records the boot attempt.
  *
- * @throws {UserError} `NOTHING_BOOTABLE` when the start must be refused; its sentence says what was tried
+ * @throws {UserError} `NOTHING_BOOTABLE` when the start must be refused; its sentence says what was tried. Where the disk is
+ *   why, what {@link onDisk} throws
  */
 export function prepareBoot(
   paths: GuestPaths,
@@ -99,38 +101,53 @@ export function prepareBoot(
 ): Prepared {
   const moment = presentMoment(now);
   cutLog(paths, now);
-  closeLastAttempt(paths, moment);
+  closeLastAttempt(paths, name, moment);
   const state = readState(paths);
-  const { tries = DEFAULT_TRIES, bootTimeout: wanted } = readPolicy(paths);
+  const { tries = DEFAULT_TRIES, bootTimeout: wanted } = policyForStart(paths).policy;
   const { selection } = survey(paths, machine);
   const skipped = [...selection.skipped];
   const queue = [...selection.candidates];
+  let trouble: UserError | undefined;
   for (const candidate of queue) {
     try {
-      const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
-      // The files may be new, and the bytes have had their tries.
-      const reason = badReason(state, pair.id, tries);
-      if (reason !== undefined && candidate.lastResort !== true) {
-        skipped.push({ release: candidate.release, reason });
-        queue.push(asLastResort(candidate));
-        continue;
-      }
-      // What was good, or is the host's own, is known to boot.
-      const fresh = isOfShare(candidate) && !state.goodIds.has(pair.id);
-      const notes = fresh ? checkStoredInitrd(paths, pair, machine) : [];
-      stagePair(paths, pair);
-      return record(candidate, pair, [...candidate.notes, ...notes]);
+      const prepared = withRoom(paths, () => stage(candidate));
+      if (prepared !== undefined) return prepared;
     } catch (error) {
+      if (isDiskTrouble(error)) trouble ??= error;
       skipped.push({ release: candidate.release, reason: messageOf(error) });
     }
   }
   const tried = skipped.map(({ release, reason }) => `${release}: ${reason}`).join(" | ");
   const sentence = `Nothing in the /boot of guest ${name} can be booted${tried === "" ? ": it holds no kernel" : ` (${tried})`}.`;
-  appendEvents(paths, [{ e: "refused", reason: sentence }], now);
-  throw new UserError("NOTHING_BOOTABLE", sentence, {
-    exitCode: EXIT.conflict,
-    hint: hintFor(name, paths, selection),
-  });
+  const refusal =
+    trouble === undefined
+      ? new UserError("NOTHING_BOOTABLE", sentence, {
+          exitCode: EXIT.conflict,
+          hint: hintFor(name, paths, selection),
+        })
+      : ofGuest(name, trouble);
+  try {
+    appendEvents(paths, [{ e: "refused", reason: refusal.message }], now);
+  } catch {
+    // What is refused, and why, matters more than that it could not be written down.
+  }
+  throw refusal;
+
+  /** Undefined for a candidate that turns out, by its bytes, to have had its tries: it is put off. */
+  function stage(candidate: Candidate): Prepared | undefined {
+    const pair = isOfShare(candidate) ? storeCandidate(paths, candidate, machine.arch) : candidate.pair;
+    const reason = badReason(state, pair.id, tries);
+    if (reason !== undefined && candidate.lastResort !== true) {
+      skipped.push({ release: candidate.release, reason });
+      queue.push(asLastResort(candidate));
+      return undefined;
+    }
+    // What was good, or is the host's own, is known to boot.
+    const fresh = isOfShare(candidate) && !state.goodIds.has(pair.id);
+    const notes = fresh ? checkStoredInitrd(paths, pair, machine) : [];
+    stagePair(paths, pair);
+    return record(candidate, pair, [...candidate.notes, ...notes]);
+  }
 
   function record(candidate: Candidate, pair: Pair, notes: string[]): Prepared {
     const { source, why } = candidate;
@@ -154,11 +171,12 @@ export function prepareBoot(
       ],
       now,
     );
-    const { good, goodBefore, provided } = state;
-    prunePairs(
-      paths,
-      [pair, good, goodBefore, provided, pinned(paths, state)].flatMap((one) => one?.id ?? []),
-    );
+    const { goodBefore } = state;
+    prunePairs(paths, [
+      pair.id,
+      ...neededPairs(paths, state),
+      ...(goodBefore === undefined ? [] : [goodBefore.id]),
+    ]);
     return prepared;
   }
 }
@@ -167,9 +185,13 @@ export function prepareBoot(
  * Says how the attempt before this start came out, should nobody have looked since: a start that follows at once must not
  * take its kernel for one that was never tried.
  */
-function closeLastAttempt(paths: GuestPaths, moment: Moment): void {
+function closeLastAttempt(paths: GuestPaths, name: string, moment: Moment): void {
   const off = { state: "shut off", reason: "unknown", saved: false, starting: true };
-  recordLook(paths, off, moment);
+  try {
+    withRoom(paths, () => recordLook(paths, off, moment));
+  } catch (error) {
+    throw isDiskTrouble(error) ? ofGuest(name, error) : error;
+  }
 }
 
 function hintFor(name: string, paths: GuestPaths, { reshape }: Selection): string {

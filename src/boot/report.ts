@@ -89,6 +89,11 @@ export function rotateReport(paths: GuestPaths): void {
   renameIfThere(paths.report, paths.oldReport(1));
 }
 
+/** Removes the reports of earlier attempts; that of the last one stays. */
+export function removeOldReports(paths: GuestPaths): void {
+  for (let n = OLD_REPORTS; n >= 1; n--) rmSync(paths.oldReport(n), { force: true });
+}
+
 function renameIfThere(from: string, to: string): void {
   try {
     renameSync(from, to);

@@ -26,6 +26,7 @@ import { INITRD_MAX_BYTES, KERNEL_HEAD_BYTES, KERNEL_MAX_BYTES } from "../kernel
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, openBootFile } from "../share/folder.ts";
 import { printable } from "../text.ts";
+import { onDisk } from "./disk.ts";
 import type { Pair } from "./events.ts";
 import type { ShareCandidate } from "./select.ts";
 
@@ -41,10 +42,12 @@ interface Copied {
  * Copies a candidate from the share into the pair store, checking the copy, not the original: the guest may change its
  * files at any time.
  *
- * @throws {UserError} when the files are not what they must be; what the disk refuses (`ENOSPC`, …) is thrown as it is
+ * @throws {UserError} when the files are not what they must be, and what {@link onDisk} throws
  */
 export function storeCandidate(paths: GuestPaths, candidate: ShareCandidate, arch: DebianArch): Pair {
-  return store(paths, candidate, arch, (name, to, cap) => copyFromShare(paths.share, name, to, cap));
+  return onDisk(paths.dir, () =>
+    store(paths, candidate, arch, (name, to, cap) => copyFromShare(paths.share, name, to, cap)),
+  );
 }
 
 /**
@@ -63,7 +66,9 @@ export function storeProvided(
 ): Pair {
   const names = { release, kernel: basename(files.kernel), initrd: basename(files.initrd), config };
   const fileOf = (name: string): string => (name === names.kernel ? files.kernel : files.initrd);
-  return store(paths, names, arch, (name, to, cap) => copyFile(fileOf(name), to, cap));
+  return onDisk(paths.dir, () =>
+    store(paths, names, arch, (name, to, cap) => copyFile(fileOf(name), to, cap)),
+  );
 }
 
 function store(
@@ -99,13 +104,18 @@ function store(
   }
 }
 
-/** Moves the finished folder to its name, unless the same bytes are there already. */
+/**
+ * Moves the finished folder to its name. Where the pair is there already its files are replaced, one after the other: they
+ * should be the same bytes, and what is not, because the disk lost something, is made good by it.
+ */
 function keep(work: string, folder: string): void {
   try {
     renameSync(work, folder);
   } catch (error) {
     const code = errnoOf(error);
     if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+    for (const name of readdirSync(work)) renameSync(join(work, name), join(folder, name));
+    syncFolder(folder);
   }
 }
 
@@ -113,9 +123,13 @@ function keep(work: string, folder: string): void {
  * Copies a stored pair into fresh files and puts them where the domain looks. libvirt lends those files to QEMU's user
  * while the guest runs, so they are new at every start, and never read back.
  *
- * @throws {UserError} `PAIR_LOST` when the store no longer holds what it held
+ * @throws {UserError} `PAIR_LOST` when the store no longer holds what it held, and what {@link onDisk} throws
  */
 export function stagePair(paths: GuestPaths, pair: Pair): void {
+  onDisk(paths.dir, () => stage(paths, pair));
+}
+
+function stage(paths: GuestPaths, pair: Pair): void {
   const folder = join(paths.pairs, pair.id);
   const freshKernel = `${paths.runKernel}.new`;
   const freshInitrd = `${paths.runInitrd}.new`;
@@ -136,10 +150,14 @@ export function stagePair(paths: GuestPaths, pair: Pair): void {
   }
 }
 
-/** Removes every stored pair but these, and what a killed copy left. */
+/** Removes every stored pair but these, and what a killed copy left. What cannot be removed is left for the next time. */
 export function prunePairs(paths: GuestPaths, keepIds: readonly string[]): void {
-  for (const name of readdirSync(paths.pairs)) {
-    if (!keepIds.includes(name)) rmSync(join(paths.pairs, name), { recursive: true, force: true });
+  try {
+    for (const name of readdirSync(paths.pairs)) {
+      if (!keepIds.includes(name)) rmSync(join(paths.pairs, name), { recursive: true, force: true });
+    }
+  } catch {
+    // It takes space, and harms no start.
   }
 }
 

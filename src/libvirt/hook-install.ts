@@ -243,7 +243,8 @@ async function replaceFile(file: string, content: string, mode: number): Promise
   const before = await readIfThere(file);
   if (before === content && (mode === 0o644 || (await isExecutable(file)))) return `${file} is up to date`;
   await makeFolders(dirname(file));
-  const fresh = join(dirname(dirname(file)), `.bootshare-${process.pid}.new`);
+  // Always the same name, so that what a killed run left is taken away by the next.
+  const fresh = join(dirname(dirname(file)), ".bootshare.new");
   try {
     await rm(fresh, { force: true });
     const handle = await open(fresh, "wx", 0o600);
