@@ -23,6 +23,8 @@ export interface Attempt {
   readonly why: string;
   readonly skipped: readonly { readonly release: string; readonly reason: string }[];
   readonly hostBoot: string;
+  /** When it was prepared, on the monotonic clock of `hostBoot`, in milliseconds. */
+  readonly m?: number;
   /** By when it is to be good, on the monotonic clock of `hostBoot`, in milliseconds; undefined for no limit. */
   readonly deadline?: number;
   /** Seconds that it was given for that. */

@@ -112,7 +112,13 @@ export const eventSchema = z.discriminatedUnion("e", [
     why: z.string(),
   }),
   /** Nothing was found that boots, and the start was refused. */
-  z.object({ ...base, e: z.literal("refused"), reason: z.string() }),
+  z.object({
+    ...base,
+    e: z.literal("refused"),
+    reason: z.string(),
+    /** The disk was why, and not what is in the guest's /boot: it may be better at the next start. */
+    disk: z.boolean().optional(),
+  }),
   /** A saved guest is being restored: its attempt goes on with the kernel in its memory. */
   z.object({ ...base, e: z.literal("restore"), m: z.number().optional() }),
   /** QEMU runs. */
@@ -140,6 +146,7 @@ export const eventSchema = z.discriminatedUnion("e", [
     good: pairSchema.optional(),
     /** The one that was good before that. */
     goodBefore: pairSchema.optional(),
+    provided: pairSchema.optional(),
     /** Ids of pairs, each with its attempts that were bad. Without those that were good since. */
     bad: z.record(z.string(), z.number().int().positive()).optional(),
     desired: z.enum(["on", "off"]),

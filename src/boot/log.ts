@@ -76,12 +76,13 @@ export function cutLog(paths: GuestPaths, now: Date = new Date()): void {
   }
 }
 
-function checkpointOf({ desired, good, goodBefore, badAttempts }: BootState): NewEvent {
+function checkpointOf({ desired, good, goodBefore, provided, badAttempts }: BootState): NewEvent {
   return {
     e: "checkpoint",
     desired,
     ...(good === undefined ? {} : { good }),
     ...(goodBefore === undefined ? {} : { goodBefore }),
+    ...(provided === undefined ? {} : { provided }),
     ...(badAttempts.size === 0 ? {} : { bad: Object.fromEntries(badAttempts) }),
   };
 }

@@ -73,7 +73,11 @@ function isOver(attempt: Attempt, domain: DomainStatus, moment: Moment): boolean
   if (attempt.released !== undefined || attempt.hostBoot !== moment.hostBoot) return true;
   const asOf = (domain.asOf ?? moment.now).getTime();
   if (!attempt.hooked && attempt.started !== undefined && Date.parse(attempt.started) < asOf) return true;
-  return moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared) > STARTING_MS;
+  const age =
+    attempt.m === undefined
+      ? moment.now.getTime() - Date.parse(attempt.started ?? attempt.prepared)
+      : moment.m - attempt.m;
+  return age > STARTING_MS;
 }
 
 /** What is known of an end beside the report and libvirt's word. */

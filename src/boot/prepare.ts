@@ -127,7 +127,8 @@ export function prepareBoot(
         })
       : ofGuest(name, trouble);
   try {
-    appendEvents(paths, [{ e: "refused", reason: refusal.message }], now);
+    const disk = trouble === undefined ? {} : { disk: true };
+    appendEvents(paths, [{ e: "refused", reason: refusal.message, ...disk }], now);
   } catch {
     // What is refused, and why, matters more than that it could not be written down.
   }

@@ -69,6 +69,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "checkpoint":
         good = event.good;
         goodBefore = event.goodBefore;
+        provided = event.provided ?? provided;
         for (const pair of [good, goodBefore]) if (pair !== undefined) goodIds.add(pair.id);
         for (const [id, count] of Object.entries(event.bad ?? {})) badAttempts.set(id, count);
         desired = event.desired;
@@ -117,6 +118,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           overdue: false,
           interrupted: false,
           ...(event.timeout === undefined ? {} : { timeout: event.timeout }),
+          ...(event.m === undefined ? {} : { m: event.m }),
           ...deadlineOf(event.m, event.timeout),
         });
         if (event.files !== undefined) pairsOfFiles.set(event.files, event.pair.id);

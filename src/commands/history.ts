@@ -31,7 +31,7 @@ export const history = defineCommand({
       return undefined;
     }
     if (attempts.length === 0) {
-      printLines([`${view.name} has never been started.`]);
+      printLines([`${printable(view.name)} has never been started.`]);
       return undefined;
     }
     const rows = attempts.map((attempt) => [

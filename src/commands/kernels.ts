@@ -62,7 +62,7 @@ async function kernelsDocument(guest: Guest) {
   const { pin, tries = DEFAULT_TRIES, bootTimeout: limit } = readPolicy(view.paths);
   const running = view.status.state === "shut off" || current === undefined ? null : current.pair.release;
   return {
-    name: view.name,
+    name: printable(view.name),
     uuid: view.uuid,
     arch: definition.arch,
     running: running === null ? null : printable(running),

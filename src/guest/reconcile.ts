@@ -1,5 +1,5 @@
 /** Carries out what {@link ./decide.ts} decides, for one guest. Safe to kill at any point and to run again. */
-import { appendEvents } from "../boot/log.ts";
+import { appendEvents, readEvents } from "../boot/log.ts";
 import { presentMoment } from "../boot/moment.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { destroyDomain } from "../libvirt/virsh.ts";
@@ -49,7 +49,7 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
     await launch(guest);
     return { guest, action, ...reshaped };
   } catch (error) {
-    if (error instanceof UserError && REFUSALS.has(error.code)) {
+    if (error instanceof UserError && REFUSALS.has(error.code) && isFinal(guest)) {
       // Nothing changes by trying again: only a person, or the guest's owner, can put a kernel there.
       appendEvents(guest.paths, [{ e: "gave-up", why: error.message }]);
     }
@@ -59,6 +59,12 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
 
 /** The start was refused for what is in the guest's /boot: by the hook, or by what stands in for it. */
 const REFUSALS: ReadonlySet<string> = new Set(["HOOK_REFUSED_START", "NOTHING_BOOTABLE"]);
+
+/** Whether the refusal was for what is in the guest's /boot, and not for a disk that is full: that may pass by itself. */
+function isFinal({ paths }: Guest): boolean {
+  const last = readEvents(paths).at(-1);
+  return last?.e === "refused" && last.disk !== true;
+}
 
 function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action: Action } {
   const moment = presentMoment();

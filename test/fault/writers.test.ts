@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { readPolicy, writePolicy } from "../../src/boot/policy.ts";
+import { changePolicy, readPolicy } from "../../src/boot/policy.ts";
 import { makeStateFolder } from "../../src/folders.ts";
 import { type HookPlaces, hookStatus, installHook, readGuard } from "../../src/libvirt/hook-install.ts";
 import { workMode } from "../../src/mode.ts";
@@ -147,11 +147,11 @@ describe("smaller things, killed before each change", () => {
     let kills = 0;
     for (const call of CALLS) {
       for (let nth = 1; ; nth++) {
-        await writePolicy(paths, { schema: 1, pin: OLD });
+        await changePolicy(paths, { pin: OLD });
         const killed = await killedAt(call, nth, "policy", dir);
         if (killed) kills++;
         expect(readPolicy(paths).pin).toBe(killed ? OLD : NEW);
-        await writePolicy(paths, { schema: 1, pin: OLD });
+        await changePolicy(paths, { pin: OLD });
         expect(filesIn(dir)).toEqual(["policy.json", "shipped.mjs"]);
         if (!killed) break;
       }
