@@ -172,7 +172,7 @@ export async function waitForGood(
         `The guest ${guest.name} was not up within ${Math.round(timeoutMs / 1000)} s.`,
         {
           exitCode: EXIT.timeout,
-          hint: `Look at 'bootshare logs ${guest.name}' and 'bootshare console ${guest.name}'; --timeout gives it longer.`,
+          hint: `Look at 'bootshare logs ${guest.name}' and 'bootshare console ${guest.name}'; --timeout (of create: --boot-timeout) gives it longer.`,
         },
       );
     }
