@@ -1,0 +1,13 @@
+/** A hundred upgrades and reboots, for `./check --soak`: hours on a machine that emulates. */
+import { it } from "vitest";
+import { upgradeCycles } from "../vm/cycles.ts";
+import { ensureGuest, NINEP } from "../vm/guests.ts";
+import { keepLogsOnFailure } from "../vm/machine.ts";
+
+const CYCLES = 100;
+
+it(`${CYCLES} upgrades and reboots while the service is killed at random`, async () => {
+  await ensureGuest(NINEP);
+  keepLogsOnFailure(NINEP.name, "soak");
+  await upgradeCycles(NINEP, CYCLES);
+});

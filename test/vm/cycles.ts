@@ -1,0 +1,66 @@
+/** Upgrades and reboots of a guest, one after the other, while the service is killed at moments that nobody chose. */
+import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
+import type { Shared } from "./guests.ts";
+import {
+  inGuest,
+  inGuestLastWord,
+  json,
+  startService,
+  statusOf,
+  stopService,
+  untilGoodAgain,
+} from "./machine.ts";
+
+interface Attempt {
+  readonly pair: string;
+  readonly source: string;
+  readonly assessment: string;
+  readonly how: string | null;
+}
+
+/**
+ * Each time the guest makes its initrd anew, as apt has it do: other bytes, so another candidate. It reboots into that, and is
+ * good, whatever became of the service meanwhile. Nothing of the history is lost.
+ */
+export async function upgradeCycles({ name }: Shared, count: number): Promise<void> {
+  const before = await json<Attempt[]>("history", name);
+  for (let cycle = 1; cycle <= count; cycle++) {
+    const status = await statusOf(name);
+    // What is in this folder goes into the initrd.
+    const mark = "/etc/initramfs-tools/conf.d/bs-test-cycle";
+    await inGuest(name, "sh", "-c", `echo '# ${cycle}' >${mark} && update-initramfs -u && sync`);
+    await inGuestLastWord(name, "systemctl", "reboot");
+    const stop = new AbortController();
+    const killer = killAtRandom(stop.signal);
+    try {
+      await untilGoodAgain(name, status);
+    } finally {
+      stop.abort();
+      await killer;
+    }
+  }
+  const attempts = (await json<Attempt[]>("history", name)).slice(before.length - 1);
+  expect(attempts).toHaveLength(count + 1);
+  expect(attempts.map(({ assessment }) => assessment)).toEqual(Array(count + 1).fill("good"));
+  expect(attempts.slice(0, -1).map(({ how }) => how)).toEqual(Array(count).fill("reboot"));
+  expect(new Set(attempts.map(({ pair }) => pair)).size).toBe(count + 1);
+}
+
+/** Kills the service, and starts it again, until it is told to stop; the service runs then. */
+async function killAtRandom(signal: AbortSignal): Promise<void> {
+  const waits: number[] = [];
+  try {
+    while (!signal.aborted) {
+      waits.push(randomInt(500, 12_000));
+      await sleep(waits.at(-1), undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      await stopService("SIGKILL");
+      await startService();
+    }
+  } finally {
+    // Should it fail, this is when it was killed.
+    console.log(`the service was killed after ${waits.join(", ")} ms`);
+  }
+}
