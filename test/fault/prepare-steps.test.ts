@@ -121,9 +121,10 @@ const short = (staged: string): string => (staged.endsWith(" by good") ? "last g
 describe.each(scenarios)("the hook, killed or with a failing disk at each step of $name", (scenario) => {
   const columns = scenario.faults.map((fault) => (fault === "KILL" ? "killed" : fault));
   const table = new ReliabilityTable(scenario.section, ["step", ...columns]);
-  const template = new FaultGuest(scenario.diskMiB);
+  let template: FaultGuest;
   let steps: Step[];
   beforeAll(async () => {
+    template = new FaultGuest(scenario.diskMiB);
     if (scenario.looks !== true) await knowInitrds(template);
     scenario.make(template);
     const guest = template.copy();
