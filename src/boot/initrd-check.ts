@@ -4,7 +4,6 @@
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import type { DomainMachine } from "../kernel/features.ts";
@@ -15,6 +14,7 @@ import { factsSchema, type LookOptions, lookIntoInitrd } from "../preflight/run.
 import { asOwner, openBootFile } from "../share/folder.ts";
 import { printable } from "../text.ts";
 import type { Pair } from "./events.ts";
+import { replaceFile } from "./replace-file.ts";
 import type { ShareCandidate } from "./select.ts";
 
 /** The version of the file. What another version wrote is found out anew. */
@@ -107,7 +107,7 @@ function readKnown(paths: GuestPaths): Known {
 function remember(paths: GuestPaths, known: Known, pair: string, facts: InitrdFacts): void {
   const document = { schema: SCHEMA, initrds: [{ pair, facts }, ...known].slice(0, MOST) };
   try {
-    writeFileAtomic.sync(paths.initrds, `${JSON.stringify(document)}\n`, { mode: 0o600 });
+    replaceFile(paths.initrds, `${JSON.stringify(document)}\n`);
   } catch {
     // A full disk must not keep a guest from starting; it is looked into again the next time.
   }

@@ -1,9 +1,10 @@
 /** The console of boots that went wrong, kept when the next boot begins a new log. */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { errnoOf } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
+import { everRan } from "./attempt.ts";
+import { replaceFile } from "./replace-file.ts";
 import type { BootState } from "./state.ts";
 
 /** Of each log so many bytes are kept, from its end. */
@@ -11,13 +12,16 @@ const KEPT_BYTES = 256 * 1024;
 /** So many logs are kept, the newest. */
 const KEPT_LOGS = 5;
 
-/** Keeps the end of the serial log of the present attempt, unless that was good. Without a log nothing is done. */
+/**
+ * Keeps the end of the serial log of the present attempt, unless that was good, or never ran: then the log is an earlier
+ * attempt's. Without a log nothing is done.
+ */
 export function keepSerialLog(paths: GuestPaths, { current, attempts }: BootState): void {
-  if (current === undefined || current.good !== undefined) return;
+  if (current === undefined || current.good !== undefined || !everRan(current)) return;
   const text = readEnd(paths.serialLog);
   if (text === undefined) return;
   mkdirSync(paths.badLogs, { recursive: true, mode: 0o700 });
-  writeFileAtomic.sync(paths.badLog(current.id), text, { mode: 0o600 });
+  replaceFile(paths.badLog(current.id), text);
   // In the order of the attempts: the names tell nothing, and a clock may have jumped.
   const order = attempts.map(({ id }) => paths.badLog(id));
   const kept = readdirSync(paths.badLogs).map((name) => join(paths.badLogs, name));

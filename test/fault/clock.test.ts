@@ -117,6 +117,24 @@ describe("the end of a boot", () => {
   });
 });
 
+describe("the time that a boot has", () => {
+  it.each([
+    ["back", START - 10 * YEAR],
+    ["ahead", START + 10 * YEAR],
+  ])("is the same when the clock jumps %s meanwhile", (direction, now) => {
+    const m = 5_000_000;
+    const boot = prepare("a", { m, timeout: 600 });
+    const state = deriveState([at(START_BY_PERSON, START), at(boot, START), at(STARTED, now)]);
+    const decideAfter = (ms: number): string => {
+      const moment = { hostBoot: HOST_BOOT, m: m + ms, now: new Date(now) };
+      const domain = { ...off, state: "running", reason: "booted" };
+      return decide({ ...moment, state, domain, hostStopping: false }).do;
+    };
+    expect([0, 600_000, 600_001].map(decideAfter)).toEqual(["nothing", "nothing", "end"]);
+    saw(`jumps ${direction} by years while a boot has its time`, "it has the same time");
+  });
+});
+
 describe("the start limit", () => {
   const startByReconciler = (m: number): NewEvent => ({
     e: "asked",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { readState } from "../../src/boot/log.ts";
 import { FaultGuest, initrdOf, kernelOf, NAME, NEW, OLD, UUID } from "./guest.ts";
-import { callHook } from "./hook.ts";
+import { callHook, knowInitrds } from "./hook.ts";
 import { ReliabilityTable } from "./table.ts";
 
 const table = new ReliabilityTable("disk", ["what was done to the disk", "what came of it"]);
@@ -100,6 +100,7 @@ describe("a disk that fills up during a start", () => {
     onDisk(8).install(NEW);
     const page = 4096;
     writeFileSync(guest.paths.boots, `${"#".repeat(page - 101)}\n`);
+    await knowInitrds(guest);
     // Just what the copies need, so that the record has the rest of its page, which is too short for it.
     const pair = [kernelOf(NEW), initrdOf(NEW)].map(({ length }) => Math.ceil(length / page) * page);
     guest.fillDisk(2 * pair.reduce((sum, bytes) => sum + bytes));

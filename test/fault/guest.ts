@@ -1,6 +1,6 @@
 /** A guest on disk, without a domain, whose folder may be copied, broken and looked at. */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createCipheriv, createHash } from "node:crypto";
 import {
   closeSync,
   cpSync,
@@ -24,11 +24,13 @@ import { appendEvents, readState } from "../../src/boot/log.ts";
 import { prepareBoot } from "../../src/boot/prepare.ts";
 import { errnoOf } from "../../src/errors.ts";
 import { type GuestPaths, guestPathsOf } from "../../src/paths.ts";
-import { bzImage, zstdInitrd } from "../unit/kernel/images.ts";
+import { bzImage } from "../unit/kernel/images.ts";
+import { cpio, pack, tree } from "../unit/kernel/initrds.ts";
 import { AMD64 } from "../unit/machines.ts";
 
 export const UUID = "01234567-89ab-4cde-8f01-23456789abcd";
 export const NAME = "worker1";
+export const OLDER = "6.1.0-8-amd64";
 export const OLD = "6.1.0-9-amd64";
 export const NEW = "6.1.0-10-amd64";
 
@@ -121,12 +123,21 @@ export class FaultGuest {
     ]);
   }
 
-  /** The last good pair is known and whole in the store. */
-  expectGoodKept(release: string): void {
-    const { good } = readState(this.paths);
-    expect(good?.release).toBe(release);
-    const folder = join(this.paths.pairs, good?.id ?? "");
-    expect(pairId(join(folder, "vmlinuz"), join(folder, "initrd.img"))).toBe(good?.id);
+  /** The last good pair is known and whole in the store, and so is the one before it, where there is one. */
+  expectGoodKept(release: string, before?: string): void {
+    const { good, goodBefore } = readState(this.paths);
+    expect([good?.release, goodBefore?.release]).toEqual([release, before]);
+    for (const pair of [good, goodBefore]) {
+      if (pair === undefined) continue;
+      const folder = join(this.paths.pairs, pair.id);
+      expect(pairId(join(folder, "vmlinuz"), join(folder, "initrd.img"))).toBe(pair.id);
+    }
+  }
+
+  /** The consoles that were kept, in the order of their attempts. */
+  keptConsoles(): string[] {
+    const files = readState(this.paths).attempts.map(({ id }) => this.paths.badLog(id));
+    return files.filter((file) => existsSync(file)).map((file) => readFileSync(file, "utf8"));
   }
 
   /** What the domain would load is whole, and what was recorded. Returns its release and where the choice came from. */
@@ -144,12 +155,15 @@ export class FaultGuest {
 
   /** Nothing is there that an undisturbed start would not have left. */
   expectTidy(): void {
-    const { good, current } = readState(this.paths);
-    const known = [good?.id, current?.pair.id].filter((id) => id !== undefined);
+    const { good, goodBefore, current, attempts } = readState(this.paths);
+    const known = [good?.id, goodBefore?.id, current?.pair.id].filter((id) => id !== undefined);
     expect(readdirSync(this.paths.pairs).sort()).toEqual([...new Set(known)].sort());
     expect(readdirSync(this.paths.run).sort()).toEqual(["initrd.img", "vmlinuz"]);
-    const others = /^(share|run|pairs|boots(\.1)?\.jsonl|report(\.[123])?|policy\.json)$/;
+    const others =
+      /^(share|run|pairs|bad|initrds\.json|serial\.log|boots(\.1)?\.jsonl|report(\.[123])?|policy\.json)$/;
     expect(readdirSync(this.paths.dir).filter((name) => !others.test(name))).toEqual([]);
+    const consoles = existsSync(this.paths.badLogs) ? readdirSync(this.paths.badLogs) : [];
+    expect(consoles.filter((name) => !attempts.some(({ id }) => name === `${id}.log`))).toEqual([]);
   }
 
   hookLog(): string {
@@ -159,9 +173,21 @@ export class FaultGuest {
 }
 
 export const kernelOf = (release: string): Buffer => bzImage({ release: `${release} (debian@example)` });
-/** Longer than what is copied at once, so that a copy may be cut in its middle. */
-export const initrdOf = (release: string): Buffer =>
-  Buffer.concat([zstdInitrd(1024 * 1024 + 4096), Buffer.from(release)]);
+const initrds = new Map<string, Buffer>();
+/** A real one, longer than what is copied at once, so that a copy may be cut in its middle. Always the same bytes. */
+export function initrdOf(release: string): Buffer {
+  const made = initrds.get(release) ?? pack("zstd", cpio([...tree({ release }), FIRMWARE]));
+  initrds.set(release, made);
+  return made;
+}
+
+/** Nothing packs it. */
+const FIRMWARE = {
+  name: "usr/lib/firmware/example.bin",
+  content: createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(
+    Buffer.alloc(1024 * 1024 + 4096),
+  ),
+};
 
 function tryWrite(fd: number, chunk: Buffer): boolean {
   try {

@@ -3,11 +3,11 @@
  * hook takes for /var/lib, and where it is wanted with a fault at one system call (strace(1), option inject).
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { METADATA_NAMESPACE } from "../../src/paths.ts";
-import { type FaultGuest, NAME, UUID } from "./guest.ts";
+import { FaultGuest, NAME, NEW, UUID } from "./guest.ts";
 
 const PROGRAM = join(import.meta.dirname, "../../dist/hook.mjs");
 const STATE = "/var/lib/bootshare/";
@@ -23,13 +23,22 @@ const XML = `<domain type='qemu'><name>${NAME}</name><uuid>${UUID}</uuid>
 const CHANGES =
   "openat write pwrite64 fsync rename renameat renameat2 unlink unlinkat rmdir mkdir mkdirat ftruncate chmod fchmod fchmodat";
 const READS = "read pread64 getdents64";
+/** Those with which the look into an initrd begins, is under way, and has ended: a process of its own. */
+const LOOK: Readonly<Record<string, string>> = {
+  fork: "starts",
+  vfork: "starts",
+  clone: "starts",
+  clone3: "starts",
+  shutdown: "is under way",
+  wait4: "has ended",
+};
 
 /** One system call of the hook's first thread that touches the state folder. */
 export interface Step {
   readonly call: string;
   /** The how-manyth call of this name it is, from 1. */
   readonly nth: number;
-  /** In words, with the same name for what is random in a run; `read …` for what changes nothing. */
+  /** In words, with the same name for what is random in a run; `read …` and `look …` for what changes nothing. */
   readonly what: string;
 }
 
@@ -44,6 +53,29 @@ export type Fault = "KILL" | "ENOSPC" | "EDQUOT" | "EROFS" | "EIO";
 /** Calls the hook as libvirt does, undisturbed. */
 export async function callHook(guest: FaultGuest, phase = "prepare begin"): Promise<HookRun> {
   return await run(guest, [], phase);
+}
+
+let known: Promise<string> | undefined;
+
+/**
+ * Lets a guest know what is in the initrd of the new kernel, as from an earlier start: a look takes longer than all else that
+ * the hook does.
+ */
+export async function knowInitrds(guest: FaultGuest): Promise<void> {
+  known ??= lookOnce();
+  writeFileSync(guest.paths.initrds, await known, { mode: 0o600 });
+}
+
+async function lookOnce(): Promise<string> {
+  const guest = new FaultGuest();
+  try {
+    guest.install(NEW);
+    const { exit, stderr } = await callHook(guest);
+    if (exit !== 0) throw new Error(`the hook failed: ${stderr}`);
+    return readFileSync(guest.paths.initrds, "utf8");
+  } finally {
+    guest.remove();
+  }
 }
 
 /** Node.js now and then makes a call more or less when it starts; then another step than the wanted one is hit. */
@@ -104,7 +136,8 @@ async function traced(
   const log = join(folder, "log");
   try {
     // Not every architecture has all of them.
-    const trace = `trace=${`${CHANGES} ${READS}`.replaceAll(/\w+/g, "?$&").replaceAll(" ", ",")}`;
+    const calls = `${CHANGES} ${READS} ${Object.keys(LOOK).join(" ")}`;
+    const trace = `trace=${calls.replaceAll(/\w+/g, "?$&").replaceAll(" ", ",")}`;
     const options = [trace, ...inject].flatMap((one) => ["-e", one]);
     // Of the first thread alone, in which all of the hook's own work is done.
     const strace = ["strace", "-y", "-s", "0", "-o", log, ...options];
@@ -142,8 +175,10 @@ const VERBS: Readonly<Record<string, string>> = {
   getdents64: "read",
 };
 
-/** A call in words, where it is about the state folder. */
+/** A call in words, where it is about the state folder or the look into an initrd. */
 function stepOf(call: string, rest: string): string | undefined {
+  const look = LOOK[call];
+  if (look !== undefined) return rest.includes("CLONE_THREAD") ? undefined : `look into the initrd ${look}`;
   // A path may be told from a folder's descriptor on; a descriptor alone is the thing itself.
   const quoted = [...rest.matchAll(/(?:\d+<([^>]*)>, )?"([^"]*)"/g)].map(([, folder = "", path = ""]) =>
     resolve(folder, path),
@@ -166,7 +201,8 @@ function nameOf(path: string): string | undefined {
     .replace(/^\//, "")
     .replace(/tmp-\w{6}/, "tmp-*")
     .replace(/\b[0-9a-f]{32}\b/, "ID")
-    .replace(UUID, "UUID");
+    .replace(UUID, "UUID")
+    .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/, "ATTEMPT");
 }
 
 async function run(guest: FaultGuest, before: readonly string[], phase: string): Promise<HookRun> {

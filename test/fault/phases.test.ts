@@ -27,9 +27,10 @@ const phases: readonly Phase[] = [
 ];
 
 describe.each(phases)("the phase $phase", ({ phase, done }) => {
-  const template = new FaultGuest();
+  let template: FaultGuest;
   let steps: Step[];
   beforeAll(async () => {
+    template = new FaultGuest();
     template.install(OLD);
     template.prepare();
     const guest = template.copy();

@@ -2,10 +2,10 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readState } from "../../src/boot/log.ts";
+import { appendEvents, readState } from "../../src/boot/log.ts";
 import { UserError } from "../../src/errors.ts";
-import { FaultGuest, NAME, NEW, OLD } from "./guest.ts";
-import { callHook, callHookWith, type Fault, type Step, stepsOf } from "./hook.ts";
+import { FaultGuest, NAME, NEW, OLD, OLDER } from "./guest.ts";
+import { callHook, callHookWith, type Fault, knowInitrds, type Step, stepsOf } from "./hook.ts";
 import { ReliabilityTable } from "./table.ts";
 
 interface Scenario {
@@ -17,8 +17,13 @@ interface Scenario {
   readonly diskMiB?: number;
   /** What an undisturbed start boots. */
   readonly boots: string;
-  /** The last good pair before it. */
+  /** The last good pair before it, and the one before that. */
   readonly good?: string;
+  readonly goodBefore?: string;
+  /** The initrd has not been looked into yet. */
+  readonly looks?: true;
+  /** Consoles of bad boots that are kept afterwards. */
+  readonly consoles?: readonly string[];
   readonly faults: readonly Fault[];
   /** Whether the start after a killed one is the hook's too: else it is made in this process, which takes less time. */
   readonly again?: "hook";
@@ -30,6 +35,8 @@ function upgrade(guest: FaultGuest): void {
   guest.install(NEW);
 }
 
+const PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs\n";
+
 const scenarios: readonly Scenario[] = [
   {
     name: "a first boot",
@@ -37,6 +44,8 @@ const scenarios: readonly Scenario[] = [
     make: (guest) => guest.install(NEW),
     boots: `${NEW} by links`,
     faults: ["KILL", "ENOSPC"],
+    looks: true,
+    again: "hook",
   },
   {
     name: "an upgrade",
@@ -48,23 +57,28 @@ const scenarios: readonly Scenario[] = [
     again: "hook",
   },
   {
-    name: "a return to the last good pair",
+    name: "a return to the last good pair, after a boot that was bad",
     section: "return",
     make: (guest) => {
       upgrade(guest);
       guest.prepare();
+      appendEvents(guest.paths, [{ e: "started" }, { e: "released" }]);
+      writeFileSync(guest.paths.serialLog, PANIC);
       guest.emptyShare();
       guest.install(NEW);
       truncateSync(join(guest.paths.share, `vmlinuz-${NEW}`), 600);
     },
     boots: `${OLD} by good`,
     good: OLD,
+    consoles: [PANIC],
     faults: ["KILL", "ENOSPC"],
   },
   {
     name: "an upgrade with a long record that ends torn, after a start that was killed",
     section: "torn",
     make: (guest) => {
+      guest.install(OLDER);
+      guest.bootToGood();
       upgrade(guest);
       writeFileSync(guest.paths.boots, `${"#".repeat(1023)}\n`.repeat(1025), { flag: "a" });
       writeFileSync(guest.paths.boots, '{"v":1,"t":"2026-01-0', { flag: "a" });
@@ -72,6 +86,7 @@ const scenarios: readonly Scenario[] = [
     },
     boots: `${NEW} by links`,
     good: OLD,
+    goodBefore: OLDER,
     faults: ["KILL"],
   },
   {
@@ -91,6 +106,7 @@ const scenarios: readonly Scenario[] = [
 /** A disk that is full has no part in removing or reading; Linux says EROFS when a file is opened or named, and not later. */
 function applies(fault: Fault, { what }: Step): boolean {
   const [verb = ""] = what.split(" ");
+  if (verb === "look") return fault === "KILL";
   if (fault === "EIO") return true;
   if (verb === "read") return false;
   if (fault === "KILL") return true;
@@ -105,9 +121,11 @@ const short = (staged: string): string => (staged.endsWith(" by good") ? "last g
 describe.each(scenarios)("the hook, killed or with a failing disk at each step of $name", (scenario) => {
   const columns = scenario.faults.map((fault) => (fault === "KILL" ? "killed" : fault));
   const table = new ReliabilityTable(scenario.section, ["step", ...columns]);
-  const template = new FaultGuest(scenario.diskMiB);
+  let template: FaultGuest;
   let steps: Step[];
   beforeAll(async () => {
+    template = new FaultGuest(scenario.diskMiB);
+    if (scenario.looks !== true) await knowInitrds(template);
     scenario.make(template);
     const guest = template.copy();
     steps = await stepsOf(guest);
@@ -121,13 +139,14 @@ describe.each(scenarios)("the hook, killed or with a failing disk at each step o
   it.runIf(scenario.faults.includes("KILL"))("killed: the next start puts everything right", async () => {
     for (const step of steps.filter((one) => applies("KILL", one))) {
       const { guest } = await callHookWith(template, "KILL", step);
-      if (scenario.good !== undefined) guest.expectGoodKept(scenario.good);
+      if (scenario.good !== undefined) guest.expectGoodKept(scenario.good, scenario.goodBefore);
       const emptied = guest.copy();
 
       if (scenario.again === "hook")
         expect(await callHook(guest), step.what).toMatchObject({ exit: 0, stderr: "" });
       else expect(startOf(guest), step.what).toBe(scenario.boots);
       expect(guest.staged(), step.what).toBe(scenario.boots);
+      expect(guest.keptConsoles(), step.what).toEqual(scenario.consoles ?? []);
       guest.expectTidy();
       guest.remove();
 
@@ -145,7 +164,7 @@ describe.each(scenarios)("the hook, killed or with a failing disk at each step o
       for (const step of steps.filter((one) => applies(fault, one))) {
         const { exit, stderr, guest } = await callHookWith(template, fault, step);
         const at = `${fault} at: ${step.what}\n${stderr}`;
-        if (scenario.good !== undefined) guest.expectGoodKept(scenario.good);
+        if (scenario.good !== undefined) guest.expectGoodKept(scenario.good, scenario.goodBefore);
         if (exit === 0) {
           expect(stderr, at).toBe("");
           table.saw(step.what, fault, short(guest.staged()));
