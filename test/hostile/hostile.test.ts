@@ -15,7 +15,8 @@ import {
   strayChanges,
 } from "./ground.ts";
 import { type HookRun, type Jail, MAX_MIB, MAX_SECONDS, missingPrograms, openJail } from "./jail.ts";
-import { formsOf, ROWS, type Row } from "./shares.ts";
+import { formsOf, type Row } from "./row.ts";
+import { ROWS } from "./shares.ts";
 
 /** What libvirt shows of a refusal, in characters: a screen, however much a guest has to answer for. */
 const MAX_STDERR = 8000;

@@ -101,12 +101,12 @@ async function runHook(keeper: ChildProcess, ground: Ground, phase: string, xml:
     stdout,
     stderr,
     violations: violations(readFileSync(trace, "utf8"), {
+      stateRoot: "/var/lib/bootshare",
       guest,
       share: `${guest}/share`,
       hookLog: "/var/lib/bootshare/hook.log",
       shareUser: lstatSync(ground.paths.share).uid,
       forbidden: ["/etc/passwd", "/etc/shadow", "/root", `/var/lib/bootshare/guests/${OTHER}`],
-      programs: ["/usr/bin/timeout", process.execPath],
     }),
     peakMiB: Number(readFileSync(usage, "utf8").trim().split("\n").at(-1)) / 1024,
     seconds: Number(process.hrtime.bigint() - from) / 1e9,

@@ -15,7 +15,8 @@ import { parseDomain } from "../../src/libvirt/domain-parse.ts";
 import type { Form } from "./disk.ts";
 import { ACTING, freshGuest, type Ground, makeGround, UUID } from "./ground.ts";
 import { domainXml } from "./jail.ts";
-import { formsOf, ROWS, type Row } from "./shares.ts";
+import { formsOf, type Row } from "./row.ts";
+import { ROWS } from "./shares.ts";
 
 const seen = vi.hoisted((): { view: unknown; definition: unknown } => ({
   view: undefined,
