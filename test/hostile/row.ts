@@ -12,6 +12,8 @@ export interface Outcome {
   readonly source?: "links" | "entries" | "highest" | "good";
   /** `release: reason` of what was passed over; the whole list, in order. */
   readonly passedOver: readonly string[];
+  /** What is said of the one that is staged; not compared where it is not given. */
+  readonly notes?: readonly string[];
 }
 
 export interface Row {
@@ -20,6 +22,8 @@ export interface Row {
   readonly forms?: readonly Form[];
   /** The guest was good before, and the host has that pair. */
   readonly good?: boolean;
+  /** Most memory of a start, in MiB, where it is not what it is for all others. */
+  readonly maxMiB?: number;
   readonly make: (share: HostileShare) => void | Promise<void>;
   readonly expect: (form: Form) => Outcome;
 }
