@@ -99,7 +99,7 @@ const BOMBS: readonly Row[] = [
         { name: `lib/modules/${release}/ext4.ko` },
         { name: `lib/modules/${release}/modules.dep`, content: long("ext4.ko: a.ko\n") },
         { name: `lib/modules/${release}/modules.builtin`, content: long("a.ko\n") },
-        { name: `lib/modules/${release}/modules.softdep`, content: "softdep ext4 pre: x y z\n" },
+        { name: `lib/modules/${release}/modules.softdep`, content: "softdep ext4 pre: x\n" },
         { name: `lib/modules/${release}/modules.alias`, content: long("alias a a\n") },
       ];
       return zstd([...FILES, ...[1, 2, 3].flatMap(lists)]);
@@ -239,8 +239,10 @@ const CONTENT: readonly Row[] = [
     () => zstd(needing("\x1b[2J\x9b31m")),
     "has virtio_blk for the root disk, but not what that needs: \\x1b[2J\\x9b31m",
   ),
-  boot("is for a release whose name is a terminal's escapes", () =>
-    zstd(tree({ release: "\x1b]0;owned\x07\u202e" })),
+  boot(
+    "is for a release whose name is a terminal's escapes",
+    () => zstd(tree({ release: "\x1b]0;owned\x07" })),
+    `It holds modules for \\x1b]0;owned\\x07, and none for ${NEW}.`,
   ),
   boot("is for a release whose name means something in JavaScript", () =>
     zstd([...tree({ release: "__proto__" }), ...FILES]),
