@@ -84,7 +84,9 @@ async function fill(row: Row, form: Form): Promise<void> {
 }
 
 // Those that take seconds to make, or to stage, show nothing that others do not.
-const rows = ROWS.filter(({ name }) => !/100,000|largest kernel and initrd that are taken|bomb|lists of modules/.test(name));
+const rows = ROWS.filter(
+  ({ name }) => !/100,000|largest kernel and initrd that are taken|bomb|lists of modules/.test(name),
+);
 const cases = rows.flatMap((row) =>
   formsOf(row).map((form): [string, Row, Form] => [`${row.name} (${form})`, row, form]),
 );
