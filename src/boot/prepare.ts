@@ -115,6 +115,8 @@ export function prepareBoot(
     } catch (error) {
       if (isDiskTrouble(error)) trouble ??= error;
       skipped.push({ release: candidate.release, reason: messageOf(error) });
+      // It may have been refused after it was copied: what a guest puts into its share must not pile up.
+      prune();
     }
   }
   const tried = skipped.map(({ release, reason }) => `${release}: ${reason}`).join(" | ");
@@ -172,13 +174,18 @@ export function prepareBoot(
       ],
       now,
     );
+    prune(pair.id);
+    return prepared;
+  }
+
+  /** Removes every stored pair that nothing falls back to, but these. */
+  function prune(...ids: string[]): void {
     const { goodBefore } = state;
     prunePairs(paths, [
-      pair.id,
+      ...ids,
       ...neededPairs(paths, state),
       ...(goodBefore === undefined ? [] : [goodBefore.id]),
     ]);
-    return prepared;
   }
 }
 

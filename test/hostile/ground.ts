@@ -9,7 +9,8 @@ import { stagePair, storeProvided } from "../../src/boot/stage.ts";
 import { makeGuestFolders } from "../../src/folders.ts";
 import { type GuestPaths, guestPathsOf } from "../../src/paths.ts";
 import { TRANSPORTS } from "../../src/share/transports.ts";
-import { bzImage, zstdInitrd } from "../unit/kernel/images.ts";
+import { bzImage } from "../unit/kernel/images.ts";
+import { cpio, pack, tree } from "../unit/kernel/initrds.ts";
 import { type Form, HostileShare, QEMU } from "./disk.ts";
 
 /** The guest of the golden domains in test/golden. */
@@ -20,7 +21,15 @@ export const OTHER = "0d9e6f3a-5c1b-4c1e-9f53-0b1f4a7a2c11";
 export const STORED = "6.1.0-8-amd64";
 
 export const kernelOf = (release: string): Buffer => bzImage({ release });
-export const initrdOf = (release: string): Buffer => Buffer.concat([zstdInitrd(), Buffer.from(release)]);
+
+const initrds = new Map<string, Buffer>();
+
+/** One that brings the guest up, with that release's modules: no two releases have the same bytes. */
+export function initrdOf(release: string): Buffer {
+  const made = initrds.get(release) ?? pack("zstd", cpio(tree({ release })));
+  initrds.set(release, made);
+  return Buffer.from(made);
+}
 
 /**
  * Folders that stand for /var/lib and /etc of a host: the guest's, another guest's with a good pair, a password file.
@@ -142,7 +151,7 @@ export function picture(ground: Ground): Picture {
 /** Paths that are new, gone or different, and that are none of the files which a start of this guest writes. */
 export function strayChanges(ground: Ground, before: Picture, after: Picture): string[] {
   const { paths, hookLog } = ground;
-  const written = [paths.run, paths.pairs, paths.boots, paths.oldBoots, paths.report];
+  const written = [paths.run, paths.pairs, paths.boots, paths.oldBoots, paths.report, paths.initrds];
   const allowed = (path: string): boolean =>
     path === paths.dir ||
     // The log lies in the state root, which shows that it was made.

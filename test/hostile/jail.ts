@@ -13,12 +13,12 @@ const HOOK = join(repository, "dist/hook.mjs");
 /**
  * Longest that one run may take, in seconds. The longest row, which copies 512 MiB twice and forces them to disk, takes some
  * seconds on an idle machine; all others take a fraction of one. This is what a busy machine with a slow disk may need, and
- * half of what a person waits before they think that `virsh start` hangs.
+ * half of what a person waits before they think that `virsh start` hangs. A bomb takes ten seconds of an idle processor.
  */
 export const MAX_SECONDS = 60;
 
 /**
- * Most memory that one run may have resident, in MiB. Node.js with the program alone has some 80. What is read of a share is
+ * Most memory that any process of one run may have resident, in MiB. Node.js with the program alone has some 80. What is read of a share is
  * capped at 256 heads of 68 KiB and 8 configurations of 4 MiB, each for a moment twice, and whole files are copied a MiB at a
  * time. So this is far above what any share can cost, and far below the smallest of the files that rows offer (512 MiB).
  */
@@ -101,12 +101,12 @@ async function runHook(keeper: ChildProcess, ground: Ground, phase: string, xml:
     stdout,
     stderr,
     violations: violations(readFileSync(trace, "utf8"), {
+      stateRoot: "/var/lib/bootshare",
       guest,
       share: `${guest}/share`,
       hookLog: "/var/lib/bootshare/hook.log",
       shareUser: lstatSync(ground.paths.share).uid,
       forbidden: ["/etc/passwd", "/etc/shadow", "/root", `/var/lib/bootshare/guests/${OTHER}`],
-      programs: ["/usr/bin/timeout", process.execPath],
     }),
     peakMiB: Number(readFileSync(usage, "utf8").trim().split("\n").at(-1)) / 1024,
     seconds: Number(process.hrtime.bigint() - from) / 1e9,

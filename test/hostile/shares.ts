@@ -8,52 +8,10 @@
 import { chmodSync, chownSync } from "node:fs";
 import { elf, zImage } from "../unit/kernel/images.ts";
 import { ALL_FORMS, type Form, type HostileShare } from "./disk.ts";
+import { ENTRIES } from "./entries.ts";
 import { initrdOf, kernelOf, STORED } from "./ground.ts";
-
-/** Whole, in the share of most rows; what a row does wrong it does to another. */
-export const OLD = "6.1.0-9-amd64";
-export const NEW = "6.1.0-10-amd64";
-
-export interface Outcome {
-  /** The release that is staged; none where the start is refused. */
-  readonly boots?: string;
-  readonly source?: "links" | "highest" | "good";
-  /** `release: reason` of what was passed over; the whole list, in order. */
-  readonly passedOver: readonly string[];
-}
-
-export interface Row {
-  readonly name: string;
-  /** What it is made in; by default the two ways of sharing, each as its guest's root fills it. */
-  readonly forms?: readonly Form[];
-  /** The guest was good before, and the host has that pair. */
-  readonly good?: boolean;
-  readonly make: (share: HostileShare) => void | Promise<void>;
-  readonly expect: (form: Form) => Outcome;
-}
-
-const BOTH: readonly Form[] = ["9p", "virtiofs"];
-const REAL: readonly Form[] = ["virtiofs", "taken-over"];
-
-export const formsOf = (row: Row): readonly Form[] => row.forms ?? BOTH;
-
-function pair(share: HostileShare, release: string): void {
-  share.file(`vmlinuz-${release}`, kernelOf(release));
-  share.file(`initrd.img-${release}`, initrdOf(release));
-}
-
-function links(share: HostileShare, release: string): void {
-  share.link("vmlinuz", `vmlinuz-${release}`);
-  share.link("initrd.img", `initrd.img-${release}`);
-}
-
-const boots = (release: string, source: Outcome["source"], ...passedOver: string[]): Outcome => ({
-  boots: release,
-  source: source ?? "highest",
-  passedOver,
-});
-const refused = (...passedOver: string[]): Outcome => ({ passedOver });
-const fallsBack = (...passedOver: string[]): Outcome => boots(OLD, "highest", ...passedOver);
+import { INITRDS } from "./initrds.ts";
+import { boots, fallsBack, links, NEW, OLD, pair, REAL, type Row, refused } from "./row.ts";
 
 /** A link `vmlinuz` with this text beside a whole older pair: the links are passed over, and the pair boots. */
 function linkText(name: string, text: string | Buffer, problem: string, forms?: readonly Form[]): Row {
@@ -682,9 +640,6 @@ const BYTES: readonly Row[] = [
     NO_INITRD,
   ),
   initrdBytes("is a kernel", kernelOf(NEW), NO_INITRD),
-  // Here belong the rows for what only a look inside an initrd finds, once the host takes one: decompression bombs (of
-  // each format, nested, endless), archives that never reach their trailer, entries that claim sizes they do not have.
-  // And those for malformed Boot Loader Specification entries and extlinux.conf, once the host reads them.
 ];
 
 export const ROWS: readonly Row[] = [
@@ -695,4 +650,6 @@ export const ROWS: readonly Row[] = [
   ...NAMES,
   ...ATTRIBUTES,
   ...BYTES,
+  ...INITRDS,
+  ...ENTRIES,
 ];

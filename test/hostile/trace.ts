@@ -1,19 +1,15 @@
 /** Reads what strace(1) saw of the hook, and holds it against the rules for what it may touch and how. */
 
-interface Call {
-  readonly pid: string;
-  readonly name: string;
-  readonly args: string;
-  /** What it returned, with the path that a new descriptor leads to. */
-  readonly result: string;
-}
+import { type Call, isConfined, Processes } from "./programs.ts";
 
-/** The system calls that are traced: all that take a file name, and those that change who one is or reach out. */
+/** The system calls that are traced: all that take a file name, that make processes, change who one is, or reach out. */
 export const TRACED =
-  "%file,fchmod,fchown,ftruncate,setresuid,setresgid,setgroups,socket,connect,bind,ptrace";
+  "%file,%process,fchmod,fchown,ftruncate,setuid,setgid,setresuid,setresgid,setgroups,socket,connect,bind,ptrace";
 
 /** Paths as the hook sees them. */
 export interface Bounds {
+  /** Of all guests, and of the hook. */
+  readonly stateRoot: string;
   readonly share: string;
   readonly guest: string;
   readonly hookLog: string;
@@ -21,8 +17,6 @@ export interface Bounds {
   readonly shareUser: number;
   /** Folders and files that nothing may open. */
   readonly forbidden: readonly string[];
-  /** The programs that may run. */
-  readonly programs: readonly string[];
 }
 
 /** Calls that are cut in two by another thread's are put together again. */
@@ -45,6 +39,7 @@ export function parseTrace(text: string): Call[] {
 }
 
 const OPENS = /^(open|openat|openat2|creat)$/;
+const WRITES = /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND|O_TMPFILE/;
 /** Calls that change what a name stands for, or a file's owner, mode, length or times. */
 const CHANGES =
   /^(mkdir|rename|unlink|rmdir|link|symlink|chmod|chown|lchown|fchmod|fchown|truncate|ftruncate|mknod|utime|futime|setxattr|lsetxattr|removexattr|lremovexattr|mount|umount|pivot_root|chroot|swapon|acct)/;
@@ -61,9 +56,10 @@ function inside(path: string, folder: string): boolean {
 
 /** Every rule that was broken, with the call that broke it; none where all is well. */
 export function violations(text: string, bounds: Bounds): string[] {
-  const { share, guest, hookLog } = bounds;
+  const { stateRoot, share, guest, hookLog } = bounds;
+  const calls = parseTrace(text);
+  const processes = new Processes(calls);
   const found: string[] = [];
-  let user = 0;
   const mayWrite = (path: string): boolean =>
     !/(^|\/)\.\.(\/|$)/.test(path) &&
     ((inside(path, guest) && path !== guest && !inside(path, share)) ||
@@ -71,18 +67,33 @@ export function violations(text: string, bounds: Bounds): string[] {
       path === `${hookLog}.1` ||
       path === "/dev/null");
 
-  for (const { name, args, result } of parseTrace(text)) {
+  // What write-file-atomic does before it renames: the folder is root's, so nobody swaps the name.
+  const isOwnTemporary = (path: string): boolean =>
+    path.startsWith(`${guest}/`) && /^initrds\.json\.\d+$/.test(path.slice(guest.length + 1));
+
+  for (const one of calls) {
+    const { pid, name, args, result } = one;
     const call = `${name}(${args}) = ${result}`;
     const blame = (rule: string): void => void found.push(`${rule}: ${call}`);
     const paths = quotedIn(args);
-    const failed = result.startsWith("-1");
-    if (name === "setresuid" && !failed) {
-      const effective = Number(args.split(",")[1]?.trim());
-      if (effective >= 0) user = effective;
-    }
+    const broken = processes.take(one);
+    if (broken !== undefined) blame(broken);
     if (/^(socket|connect|bind|ptrace)$/.test(name)) blame("reaches out");
-    if (name === "execve" && !failed && !bounds.programs.includes(paths[0] ?? "")) blame("runs a program");
+    const who = processes.of(pid);
+    if (isConfined(who)) {
+      // The initrd is open already: nothing of the host's is reached by a name, and nothing is written.
+      if (CHANGES.test(name)) blame("changes something without having rights");
+      if (!OPENS.test(name)) continue;
+      const target = /^\d+<(.*)>$/.exec(result)?.[1] ?? paths[0] ?? "";
+      if (WRITES.test(args) && target !== "/dev/null") blame("opens for writing without having rights");
+      if (
+        [stateRoot, ...bounds.forbidden].some((path) => inside(target, path) || inside(paths[0] ?? "", path))
+      )
+        blame("opens what it must not");
+      continue;
+    }
     if (CHANGES.test(name)) {
+      if (/^(chmod|chown|fchownat|fchmodat)$/.test(name) && paths.every(isOwnTemporary)) continue;
       if (!USEFUL.test(name)) blame("changes what is none of its business");
       else if (!paths.every(mayWrite)) blame("changes a name outside of the guest's own folder");
     }
@@ -90,15 +101,16 @@ export function violations(text: string, bounds: Bounds): string[] {
     const [path = ""] = paths;
     const reached = /^\d+<(.*)>$/.exec(result)?.[1];
     const target = reached ?? path;
-    const writes = /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND|O_TMPFILE/.test(args) || name === "creat";
+    const writes = WRITES.test(args) || name === "creat";
     if (writes && !mayWrite(target)) blame("opens for writing outside of the guest's own folder");
-    if (writes && args.includes("O_CREAT") && !/O_EXCL|O_APPEND/.test(args)) blame("writes over a file");
+    if (writes && args.includes("O_CREAT") && !/O_EXCL|O_APPEND/.test(args) && !isOwnTemporary(target))
+      blame("writes over a file");
     if (bounds.forbidden.some((one) => inside(target, one) || inside(path, one)))
       blame("opens what it must not");
     const byDescriptor = path.startsWith("/proc/self/fd/");
     if (byDescriptor && reached !== undefined && !inside(reached, share)) blame("left the share");
     if (!byDescriptor && !inside(target, share)) continue;
-    if (user !== bounds.shareUser) blame(`is user ${user} in the share`);
+    if (who.effectiveUser !== bounds.shareUser) blame(`is user ${who.effectiveUser} in the share`);
     if (target === share) {
       if (!args.includes("O_DIRECTORY")) blame("opens the share as something else than a folder");
       if (!byDescriptor && !args.includes("O_NOFOLLOW")) blame("follows a link to the share");

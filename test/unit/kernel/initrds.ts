@@ -32,7 +32,7 @@ function pad(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }
 
-const PACKERS = {
+export const PACKERS = {
   gzip: ["gzip", "-9nc"],
   xz: ["xz", "-c", "--check=crc32"],
   zstd: ["zstd", "-qc"],
