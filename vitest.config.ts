@@ -51,7 +51,14 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
-      { test: { ...withGuests, name: "soak", include: ["test/soak/**/*.test.ts"], testTimeout: 6 * 3_600_000 } },
+      {
+        test: {
+          ...withGuests,
+          name: "soak",
+          include: ["test/soak/**/*.test.ts"],
+          testTimeout: 6 * 3_600_000,
+        },
+      },
       { test: { ...withGuests, name: "long", include: ["test/long/**/*.test.ts"], testTimeout: 2_700_000 } },
     ],
   },
