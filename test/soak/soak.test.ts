@@ -1,8 +1,8 @@
 /** A hundred upgrades and reboots, for `./check --soak`: hours on a machine that emulates. */
 import { it } from "vitest";
-import { upgradeCycles } from "../vm/cycles.ts";
 import { ensureGuest, NINEP } from "../vm/guests.ts";
 import { keepLogsOnFailure } from "../vm/machine.ts";
+import { upgradeCycles } from "./cycles.ts";
 
 const CYCLES = 100;
 

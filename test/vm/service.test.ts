@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { statePaths } from "../../src/paths.ts";
-import { upgradeCycles } from "./cycles.ts";
 import { ensureGuest, FOREIGN, VIRTIOFS } from "./guests.ts";
 import {
   aWhile,
@@ -75,10 +74,6 @@ describe("the service", () => {
     const history = await json<{ id: string; assessment: string }[]>("history", name);
     expect(history.at(-1)).toMatchObject({ id: after.attempt?.id, assessment: "good" });
     expect(history.at(-2)).toMatchObject({ id: before.attempt?.id });
-  });
-
-  test("is killed at random moments of five upgrades and reboots", async () => {
-    await upgradeCycles(VIRTIOFS, 5);
   });
 
   test("gives up on a guest that keeps resetting, until a person starts it", async () => {

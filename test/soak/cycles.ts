@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import type { Shared } from "./guests.ts";
+import type { Shared } from "../vm/guests.ts";
 import {
   inGuest,
   inGuestLastWord,
@@ -11,7 +11,7 @@ import {
   statusOf,
   stopService,
   untilGoodAgain,
-} from "./machine.ts";
+} from "../vm/machine.ts";
 
 interface Attempt {
   readonly pair: string;
