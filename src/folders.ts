@@ -1,5 +1,6 @@
 /** Making the folders that bootshare keeps its state in. */
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
+import { errnoOf } from "./errors.ts";
 import { workMode } from "./mode.ts";
 import type { GuestPaths } from "./paths.ts";
 
@@ -11,6 +12,18 @@ export function makeStateFolder(folder: string): void {
   const { folderMode } = workMode();
   mkdirSync(folder, { recursive: true, mode: folderMode });
   if ((statSync(folder).mode & 0o777) !== folderMode) chmodSync(folder, folderMode);
+}
+
+/**
+ * Makes a folder in one of a guest's, unless it is there. Without those above it: nobody may make anew what a deletion has
+ * just taken away.
+ */
+export function makeFolderIn(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+  }
 }
 
 /**

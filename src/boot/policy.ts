@@ -1,9 +1,9 @@
 /** What a person decided about a guest's boots, and what is so by default. */
 import { readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { errnoOf, messageOf, UserError } from "../errors.ts";
 import type { GuestPaths } from "../paths.ts";
+import { replaceFile } from "./replace-file.ts";
 
 /** Most tries that can be given: more than the start limit lets happen in a row is of no use. */
 export const MAX_TRIES = 5;
@@ -38,11 +38,17 @@ export function readPolicy(paths: GuestPaths): Policy {
   }
 }
 
+export interface PolicyForStart {
+  readonly policy: Policy;
+  /** Why it is not the guest's own: a sentence. */
+  readonly problem?: string;
+}
+
 /**
  * The policy for a start. One that cannot be read must not keep the guest from booting: it counts as the defaults, and why
  * is said.
  */
-export function policyForStart(paths: GuestPaths): { readonly policy: Policy; readonly problem?: string } {
+export function policyForStart(paths: GuestPaths): PolicyForStart {
   try {
     return { policy: readPolicy(paths) };
   } catch (error) {
@@ -51,17 +57,13 @@ export function policyForStart(paths: GuestPaths): { readonly policy: Policy; re
 }
 
 /**
- * Changes what is given of a guest's policy: new file, fsync, rename. `undefined` leaves a value as it is, `null` takes it
- * away. The caller holds the guest's lock, or nobody knows of the guest yet. The new file always has the same name, so that
- * what a killed program left is taken away by the next.
+ * Changes what is given of a guest's policy. `undefined` leaves a value as it is, `null` takes it away. The caller holds the
+ * guest's lock, or nobody knows of the guest yet.
  */
-export async function changePolicy(paths: GuestPaths, changes: PolicyChanges): Promise<Policy> {
+export function changePolicy(paths: GuestPaths, changes: PolicyChanges): void {
   const values = Object.entries({ ...readPolicy(paths), ...dropUndefined(changes) });
   const policy = policySchema.parse(Object.fromEntries(values.filter(([, value]) => value !== null)));
-  const fresh = `${paths.policy}.new`;
-  await writeFile(fresh, `${JSON.stringify(policy, null, 2)}\n`, { mode: 0o600, flush: true });
-  await rename(fresh, paths.policy);
-  return policy;
+  replaceFile(paths.policy, `${JSON.stringify(policy, null, 2)}\n`);
 }
 
 export type PolicyChanges = {

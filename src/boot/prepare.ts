@@ -19,11 +19,12 @@ import { neededPairs, pinnedPair } from "./kept-pairs.ts";
 import { appendEvents, cutLog, readState } from "./log.ts";
 import { recordLook } from "./look.ts";
 import { type Moment, presentMoment } from "./moment.ts";
-import { policyForStart } from "./policy.ts";
+import { type PolicyForStart, policyForStart } from "./policy.ts";
 import { rotateReport } from "./report.ts";
 import { withRoom } from "./room.ts";
 import { asLastResort, type Candidate, isOfShare, type Selection, select } from "./select.ts";
 import { prunePairs, stagePair, storeCandidate } from "./stage.ts";
+import type { BootState } from "./state.ts";
 import { bootTimeout } from "./timeout.ts";
 
 export interface Prepared {
@@ -40,12 +41,21 @@ export interface Prepared {
  *
  * @param machine of the domain, as the start will find it
  */
-export function survey(
+export function survey(paths: GuestPaths, machine: DomainMachine): Survey {
+  return surveyWith(paths, machine, readState(paths), policyForStart(paths));
+}
+
+interface Survey {
+  readonly catalogue: Catalogue | undefined;
+  readonly selection: Selection;
+}
+
+function surveyWith(
   paths: GuestPaths,
   machine: DomainMachine,
-): { catalogue: Catalogue | undefined; selection: Selection } {
-  const state = readState(paths);
-  const { policy, problem } = policyForStart(paths);
+  state: BootState,
+  { policy, problem }: PolicyForStart,
+): Survey {
   const { pin, tries = DEFAULT_TRIES } = policy;
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
@@ -61,7 +71,7 @@ export function survey(
   const selection = select({
     catalogue: found,
     pin,
-    pinPair: pinnedPair(paths, state),
+    pinPair: pinnedPair(policy, state),
     good: state.good,
     bad: (files) => badReason(state, state.pairsOfFiles.get(files), tries),
     provided: state.provided,
@@ -101,10 +111,11 @@ export function prepareBoot(
 ): Prepared {
   const moment = presentMoment(now);
   cutLog(paths, now);
-  closeLastAttempt(paths, name, moment);
-  const state = readState(paths);
-  const { tries = DEFAULT_TRIES, bootTimeout: wanted } = policyForStart(paths).policy;
-  const { selection } = survey(paths, machine);
+  const state = closeLastAttempt(paths, name, moment);
+  const policyRead = policyForStart(paths);
+  const { policy } = policyRead;
+  const { tries = DEFAULT_TRIES, bootTimeout: wanted } = policy;
+  const { selection } = surveyWith(paths, machine, state, policyRead);
   const skipped = [...selection.skipped];
   const queue = [...selection.candidates];
   let trouble: UserError | undefined;
@@ -183,7 +194,7 @@ export function prepareBoot(
     const { goodBefore } = state;
     prunePairs(paths, [
       ...ids,
-      ...neededPairs(paths, state),
+      ...neededPairs(policy, state),
       ...(goodBefore === undefined ? [] : [goodBefore.id]),
     ]);
   }
@@ -191,12 +202,12 @@ export function prepareBoot(
 
 /**
  * Says how the attempt before this start came out, should nobody have looked since: a start that follows at once must not
- * take its kernel for one that was never tried.
+ * take its kernel for one that was never tried. Returns what all events come to then.
  */
-function closeLastAttempt(paths: GuestPaths, name: string, moment: Moment): void {
+function closeLastAttempt(paths: GuestPaths, name: string, moment: Moment): BootState {
   const off = { state: "shut off", reason: "unknown", saved: false, starting: true };
   try {
-    withRoom(paths, () => recordLook(paths, off, moment));
+    return withRoom(paths, () => recordLook(paths, off, moment)).state;
   } catch (error) {
     throw isDiskTrouble(error) ? ofGuest(name, error) : error;
   }

@@ -7,6 +7,7 @@ import type { GuestPaths } from "../paths.ts";
 import { isOutOfSpace, onDisk } from "./disk.ts";
 import { neededPairs } from "./kept-pairs.ts";
 import { readState } from "./log.ts";
+import { policyForStart } from "./policy.ts";
 import { removeOldReports } from "./report.ts";
 import { prunePairs } from "./stage.ts";
 
@@ -21,17 +22,14 @@ const TIMES = 2;
  * @throws {UserError} what {@link onDisk} throws; everything else as it is
  */
 export function withRoom<T>(paths: GuestPaths, act: () => T): T {
-  return onDisk(paths.dir, () => {
-    for (let times = 0; times < TIMES; times++) {
-      try {
-        return onDisk(paths.dir, act);
-      } catch (error) {
-        if (!isOutOfSpace(error)) throw error;
-        makeRoom(paths);
-      }
+  for (let times = 0; ; times++) {
+    try {
+      return onDisk(paths.dir, act);
+    } catch (error) {
+      if (!isOutOfSpace(error) || times === TIMES) throw error;
+      onDisk(paths.dir, () => makeRoom(paths));
     }
-    return act();
-  });
+  }
 }
 
 /**
@@ -42,5 +40,5 @@ function makeRoom(paths: GuestPaths): void {
   for (const file of [paths.runKernel, paths.runInitrd]) rmSync(file, { force: true });
   removeOldReports(paths);
   rmSync(paths.badLogs, { recursive: true, force: true });
-  prunePairs(paths, neededPairs(paths, readState(paths)));
+  prunePairs(paths, neededPairs(policyForStart(paths).policy, readState(paths)));
 }

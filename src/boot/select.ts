@@ -7,10 +7,18 @@ import { judge, type Verdict } from "../kernel/verdict.ts";
 import { printable } from "../text.ts";
 import type { Pair, Source } from "./events.ts";
 
-/** A pair in the share that may be staged. */
-export interface ShareCandidate {
-  readonly source: Exclude<Source, "good" | "provided">;
+interface CandidateFacts {
   readonly release: string;
+  readonly why: string;
+  /** It has no tries left, and is better than no start at all. */
+  readonly lastResort?: boolean;
+  /** Sentences on what is not known of it, or will not work although it boots. Safe to show. */
+  readonly notes: readonly string[];
+}
+
+/** A pair in the share that may be staged. */
+export interface ShareCandidate extends CandidateFacts {
+  readonly source: Exclude<Source, "good" | "provided">;
   /** Knows the pair again without reading it; a KernelPair's. */
   readonly files: string;
   /** File names in the share. */
@@ -19,22 +27,12 @@ export interface ShareCandidate {
   /** What the kernel's header says it is for. */
   readonly arches: readonly DebianArch[] | undefined;
   readonly config: KernelConfig | undefined;
-  readonly why: string;
-  /** It has no tries left, and is better than no start at all. */
-  readonly lastResort?: boolean;
-  /** Sentences on what is not known of it, or will not work although it boots. Safe to show. */
-  readonly notes: readonly string[];
 }
 
 /** A pair from the host's own store: the last good one, a pinned one, or what the guest was made with. */
-export interface StoredCandidate {
+export interface StoredCandidate extends CandidateFacts {
   readonly source: "good" | "provided" | "pin";
-  readonly release: string;
   readonly pair: Pair;
-  readonly why: string;
-  /** It has no tries left, and is better than no start at all. */
-  readonly lastResort?: boolean;
-  readonly notes: readonly string[];
 }
 
 export type Candidate = ShareCandidate | StoredCandidate;
@@ -95,7 +93,7 @@ export function select(input: SelectionInput): Selection {
   const skipped: Skipped[] = [];
   const { catalogue, pin, pinPair, good, provided, machine } = input;
   const bad: ShareCandidate[] = [];
-  /** Where the first of those would stand: what was good goes before what is only next in line. */
+  /** Where the first of those would stand. */
   let badAt: number | undefined;
   const add = (candidate: ShareCandidate): void => {
     const reason = input.bad?.(candidate.files);
@@ -108,8 +106,7 @@ export function select(input: SelectionInput): Selection {
   };
 
   if (pinPair !== undefined) {
-    const why = `${pinPair.release} is pinned, as it is in the host's store`;
-    candidates.push({ source: "pin", release: pinPair.release, pair: pinPair, why, notes: [] });
+    candidates.push(stored("pin", pinPair, `${pinPair.release} is pinned, as it is in the host's store`));
   }
 
   if (catalogue === undefined) {
@@ -146,28 +143,21 @@ export function select(input: SelectionInput): Selection {
     }
   }
   if (good !== undefined) {
-    const why = "it is the last pair that was good";
-    const candidate: StoredCandidate = { source: "good", release: good.release, pair: good, why, notes: [] };
     // A pinned release that has left the share still boots from the store, before anything that is not pinned.
-    if (pin === good.release && candidates[0]?.source !== "pin")
-      candidates.unshift({
-        ...candidate,
-        why: `${pin} is pinned, and only the copy of the last good pair is left`,
-      });
-    else candidates.splice(badAt ?? candidates.length, 0, candidate);
+    if (pin === good.release && candidates[0]?.source !== "pin") {
+      const why = `${pin} is pinned, and only the copy of the last good pair is left`;
+      candidates.unshift(stored("good", good, why));
+    } else insteadOfBad(stored("good", good, "it is the last pair that was good"));
   } else if (provided !== undefined) {
-    const why = "the guest has not made an initrd of its own yet";
-    const candidate: StoredCandidate = {
-      source: "provided",
-      release: provided.release,
-      pair: provided,
-      why,
-      notes: [],
-    };
-    candidates.splice(badAt ?? candidates.length, 0, candidate);
+    insteadOfBad(stored("provided", provided, "the guest has not made an initrd of its own yet"));
   }
   candidates.push(...bad.map(asLastResort));
   return fitting(candidates, skipped, machine);
+
+  /** Before what is only next in line, where something better had no tries left; else at the end. */
+  function insteadOfBad(candidate: StoredCandidate): void {
+    candidates.splice(badAt ?? candidates.length, 0, candidate);
+  }
 
   function verdictOf(pair: KernelPair): Verdict {
     return judge({ release: pair.release, arches: pair.image?.arches, config: pair.config }, machine);
@@ -219,6 +209,10 @@ function factsOf(candidate: Candidate): PairFacts {
   const { release } = candidate;
   if (!isOfShare(candidate)) return { release, config: candidate.pair.config };
   return { release, arches: candidate.arches, config: candidate.config };
+}
+
+function stored(source: StoredCandidate["source"], pair: Pair, why: string): StoredCandidate {
+  return { source, release: pair.release, pair, why, notes: [] };
 }
 
 /** A candidate that has no tries left, for when nothing else can be booted. */

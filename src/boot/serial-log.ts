@@ -1,7 +1,8 @@
 /** The console of boots that went wrong, kept when the next boot begins a new log. */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
+import { makeFolderIn } from "../folders.ts";
 import type { GuestPaths } from "../paths.ts";
 import { everRan } from "./attempt.ts";
 import { replaceFile } from "./replace-file.ts";
@@ -20,7 +21,7 @@ export function keepSerialLog(paths: GuestPaths, { current, attempts }: BootStat
   if (current === undefined || current.good !== undefined || !everRan(current)) return;
   const text = readEnd(paths.serialLog);
   if (text === undefined) return;
-  mkdirSync(paths.badLogs, { recursive: true, mode: 0o700 });
+  makeFolderIn(paths.badLogs);
   replaceFile(paths.badLog(current.id), text);
   // In the order of the attempts: the names tell nothing, and a clock may have jumped.
   const order = attempts.map(({ id }) => paths.badLog(id));

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -18,6 +17,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { errnoOf, UserError } from "../errors.ts";
+import { makeFolderIn } from "../folders.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import type { KernelConfig } from "../kernel/config.ts";
 import { readKernelImage } from "../kernel/image.ts";
@@ -77,7 +77,7 @@ function store(
   arch: DebianArch,
   copy: (name: string, to: string, capBytes: number) => Copied,
 ): Pair {
-  mkdirSync(paths.pairs, { recursive: true, mode: 0o700 });
+  makeFolderIn(paths.pairs);
   const work = mkdtempSync(join(paths.pairs, "tmp-"));
   try {
     const kernel = copy(candidate.kernel, join(work, "vmlinuz"), KERNEL_MAX_BYTES);

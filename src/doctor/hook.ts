@@ -8,6 +8,9 @@ import { phrase } from "./examine.ts";
 import type { Probe } from "./probe.ts";
 import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
 
+/** Above the limit of the trial itself, in milliseconds. */
+const TRIAL_LIMIT_MS = 250_000;
+
 const INSTALL = "bootshare hook install --restart";
 
 /** In session mode the hook is root's to install, and bootshare does its work where there is none (guest/launch.ts). */
@@ -36,6 +39,7 @@ export function hookRequirements(arch: DebianArch, probe: Probe): Requirement[] 
       id: "hook-called",
       title: "hook is called",
       need,
+      limitMs: TRIAL_LIMIT_MS,
       async check() {
         const { installed, usable } = await status();
         if (session && !usable)

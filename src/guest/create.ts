@@ -247,7 +247,7 @@ export class Creation {
       appendEvents(paths, [{ e: "provided", pair }]);
     }
     const { tries, bootTimeout: seconds } = this.#options;
-    await changePolicy(paths, { tries, bootTimeout: seconds });
+    changePolicy(paths, { tries, bootTimeout: seconds });
     await rename(made.diskPath, paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);

@@ -33,15 +33,14 @@ export async function pinKernel(guest: Guest, release: string): Promise<void> {
         },
       );
     }
-    await changePolicy(guest.paths, { pin: release, pinPair: fromStore });
-    appendEvents(guest.paths, [{ e: "pinned", release: printable(release, 64) }]);
+    pin(guest, release, fromStore);
   });
 }
 
 /** From now on boot what the guest's /boot says. */
 export async function unpinKernel(guest: Guest): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
-    await changePolicy(guest.paths, { pin: null, pinPair: null });
+    changePolicy(guest.paths, { pin: null, pinPair: null });
     appendEvents(guest.paths, [{ e: "pinned" }]);
   });
 }
@@ -64,10 +63,15 @@ export async function rollBack(guest: Guest): Promise<string> {
         { exitCode: EXIT.conflict, hint: `See what it has with 'bootshare kernels ${guest.name}'.` },
       );
     }
-    await changePolicy(guest.paths, { pin: target.release, pinPair: target.id });
-    appendEvents(guest.paths, [{ e: "pinned", release: target.release }]);
+    pin(guest, target.release, target.id);
     return target.release;
   });
+}
+
+/** @param pair of the host's store, by its id; null for what the guest's /boot has of that release */
+function pin({ paths }: Guest, release: string, pair: string | null): void {
+  changePolicy(paths, { pin: release, pinPair: pair });
+  appendEvents(paths, [{ e: "pinned", release: printable(release, 64) }]);
 }
 
 /** How many tries a kernel gets, and how many seconds a boot; what is undefined stays as it is. */
@@ -77,6 +81,6 @@ export async function changeRules(
 ): Promise<void> {
   if (Object.values(rules).every((value) => value === undefined)) return;
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
-    await changePolicy(guest.paths, rules);
+    changePolicy(guest.paths, rules);
   });
 }

@@ -1,4 +1,5 @@
 /** Carries out what {@link ./decide.ts} decides, for one guest. Safe to kill at any point and to run again. */
+import { existsSync } from "node:fs";
 import { appendEvents, readEvents } from "../boot/log.ts";
 import { presentMoment } from "../boot/moment.ts";
 import { messageOf, UserError } from "../errors.ts";
@@ -98,6 +99,8 @@ export async function reconcileAll(
       });
     } catch (error) {
       if (error instanceof UserError && PASSING.has(error.code)) continue;
+      // Deleted since it was listed.
+      if (!existsSync(listed.paths.dir)) continue;
       if (error instanceof UserError && error.code === "LIBVIRT_UNREACHABLE") throw error;
       report({ guest: listed, action: undefined, problem: messageOf(error) });
     }

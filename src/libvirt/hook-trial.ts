@@ -25,8 +25,8 @@ export interface HookTrial {
   readonly said: string;
 }
 
-/** What the trial may take, in milliseconds: libvirt may have to examine QEMU first, which takes seconds. */
-const TIMEOUT_MS = 45_000;
+/** What the trial may take, in milliseconds: libvirt may have to examine QEMU first, and the hook to start, on a slow machine. */
+const TIMEOUT_MS = 240_000;
 
 /** Tries it with a machine of this shape, of which only type, architecture and emulator matter. */
 export async function tryHook(shape: MachineShape): Promise<HookTrial> {

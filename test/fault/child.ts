@@ -7,5 +7,5 @@ import { guestPaths } from "../../src/paths.ts";
 const [what, where = ""] = process.argv.slice(2);
 process.umask(0o077);
 if (what === "install") await installHook({ restart: false }, JSON.parse(where));
-if (what === "policy") await changePolicy(guestPaths(where), { pin: "6.1.0-10-amd64" });
+if (what === "policy") changePolicy(guestPaths(where), { pin: "6.1.0-10-amd64" });
 if (what === "folder") makeStateFolder(where);

@@ -117,7 +117,7 @@ describe("the policy", () => {
   ];
   it.each(broken)("%s: keeps no guest from booting, and is an error for who asks", async (what, spoil) => {
     guest.install(NEW);
-    await changePolicy(guest.paths, { pin: OLD });
+    changePolicy(guest.paths, { pin: OLD });
     spoil();
     const problem = `The file ${guest.paths.policy} is not a policy that this version understands.`;
     expect(guest.prepare()).toBe(`${NEW} by links`);
@@ -159,7 +159,7 @@ describe("the pair store", () => {
   it.each(damages)("%s: the next candidate boots, and why is said", async (what, damage) => {
     for (const name of ["vmlinuz", "initrd.img"]) rmSync(join(guest.paths.share, `${name}-${OLD}`));
     guest.install(NEW);
-    await changePolicy(guest.paths, { pin: OLD });
+    changePolicy(guest.paths, { pin: OLD });
     damage();
     expect(guest.prepare()).toBe(`${NEW} by links`);
     expect(readState(guest.paths).current?.skipped).toContainEqual({

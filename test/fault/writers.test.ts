@@ -147,11 +147,11 @@ describe("smaller things, killed before each change", () => {
     let kills = 0;
     for (const call of CALLS) {
       for (let nth = 1; ; nth++) {
-        await changePolicy(paths, { pin: OLD });
+        changePolicy(paths, { pin: OLD });
         const killed = await killedAt(call, nth, "policy", dir);
         if (killed) kills++;
         expect(readPolicy(paths).pin).toBe(killed ? OLD : NEW);
-        await changePolicy(paths, { pin: OLD });
+        changePolicy(paths, { pin: OLD });
         expect(filesIn(dir)).toEqual(["policy.json", "shipped.mjs"]);
         if (!killed) break;
       }

@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeStateFolder } from "../../src/folders.ts";
+import { makeFolderIn, makeStateFolder } from "../../src/folders.ts";
 import { workMode } from "../../src/mode.ts";
 
 describe("makeStateFolder", () => {
@@ -25,5 +25,19 @@ describe("makeStateFolder", () => {
     chmodSync(folder, 0o700);
     makeStateFolder(folder);
     expect(mode(folder)).toBe(workMode().folderMode);
+  });
+});
+
+describe("makeFolderIn", () => {
+  it("makes a folder once, and none above it", () => {
+    const dir = mkdtempSync(join(tmpdir(), "bootshare-folders-"));
+    const folder = join(dir, "bad");
+    makeFolderIn(folder);
+    makeFolderIn(folder);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    // A deletion may come between any two steps of a look: the guest's folder must stay away.
+    rmSync(dir, { recursive: true });
+    expect(() => makeFolderIn(folder)).toThrow("ENOENT");
+    expect(existsSync(dir)).toBe(false);
   });
 });

@@ -104,7 +104,7 @@ describe("boot assessment in prepareBoot", () => {
 
   it("gives as many tries as the guest's policy says", async () => {
     upgrade();
-    await changePolicy(paths, { tries: 1 });
+    changePolicy(paths, { tries: 1 });
     prepare();
     beReset();
     expect(prepare()).toBe(`${OLD} by good`);
@@ -164,10 +164,10 @@ describe("boot assessment in prepareBoot", () => {
     const { goodBefore } = readState(paths);
     // The guest has made another initrd for it since.
     writeFileSync(join(paths.share, `initrd.img-${OLD}`), initrdOf("made anew"));
-    await changePolicy(paths, { pin: OLD, pinPair: goodBefore?.id });
+    changePolicy(paths, { pin: OLD, pinPair: goodBefore?.id });
     expect(prepare()).toBe(`${OLD} by pin`);
     expect(readFileSync(paths.runInitrd)).toEqual(initrdOf(OLD));
-    await changePolicy(paths, { pinPair: null });
+    changePolicy(paths, { pinPair: null });
     expect(prepare()).toBe(`${OLD} by pin`);
     expect(readFileSync(paths.runInitrd)).toEqual(initrdOf("made anew"));
   });
@@ -239,9 +239,9 @@ describe("prepareBoot", () => {
     install("6.1.0-9-amd64");
     install("6.1.0-10-amd64");
     link("6.1.0-10-amd64");
-    await changePolicy(paths, { pin: "6.1.0-9-amd64" });
+    changePolicy(paths, { pin: "6.1.0-9-amd64" });
     expect(prepare()).toBe("6.1.0-9-amd64 by pin");
-    await changePolicy(paths, { pin: "6.1.0-8-amd64" });
+    changePolicy(paths, { pin: "6.1.0-8-amd64" });
     expect(prepare()).toBe("6.1.0-10-amd64 by links");
     expect(readState(paths).current?.skipped).toEqual([
       { release: "6.1.0-8-amd64", reason: "it is pinned, and it is not in the guest's /boot" },

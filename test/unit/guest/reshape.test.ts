@@ -173,7 +173,7 @@ describe("reshape", () => {
     writeFileSync(paths.pairs, "no folder: stands for a disk that takes nothing");
     const told = await run();
     expect(told?.done).toBe(false);
-    expect(told?.sentence).toMatch(/^The machine could not be changed for .*: .*EEXIST/);
+    expect(told?.sentence).toMatch(/^The machine could not be changed for .*: .*ENOTDIR/);
     expect(calls).not.toContain("define");
     expect(existsSync(paths.boots)).toBe(false);
   });
