@@ -28,6 +28,7 @@ import { messageOf, UserError } from "./errors.ts";
 import { type DomainFacts, parseDomain } from "./libvirt/domain-parse.ts";
 import { workMode } from "./mode.ts";
 import { type GuestPaths, guestPathsOf, type StatePaths, statePaths, stateRootIn } from "./paths.ts";
+import { mountShare } from "./share/mount.ts";
 import { printable } from "./text.ts";
 
 /** Above this many bytes the hook's log is put aside; two files of this size are kept at most. */
@@ -87,6 +88,8 @@ function act(
   const paths = guestPathsOf(domain.uuid, state.root);
   if (phase === "prepare begin") {
     refuseStranger(domain, paths);
+    // Whatever comes of it: with nothing mounted there, the guest's next upgrade would go where nobody finds it again.
+    mountShare(paths.shareImage, paths.share);
     if (takeRestoreNote(paths, libvirtPid)) {
       appendEvents(paths, [{ e: "restore", m: presentMoment().m }]);
       return `${domain.uuid} is being restored: it keeps its kernel`;

@@ -40,6 +40,8 @@ export function guestPaths(dir: string) {
     dir,
     /** The guest's /boot. The guest writes here: nothing in it is trusted. */
     share: join(dir, "share"),
+    /** The file system that is mounted there; absent where the share has no limit. */
+    shareImage: join(dir, "share.ext4"),
     /** What the domain names as kernel and initrd. Fresh files at every start; libvirt lends them to QEMU's user. */
     run: join(dir, "run"),
     runKernel: join(dir, "run", "vmlinuz"),

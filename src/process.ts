@@ -164,15 +164,41 @@ export function startDetached(file: string, args: readonly string[], logFd: numb
 }
 
 /**
- * Takes an exclusive lock on an open file without waiting, through flock(1) of util-linux. The lock belongs to the open
- * file, so it lives until `fd` is closed or this process ends, however it ends.
+ * Takes an exclusive lock on an open file, through flock(1) of util-linux. The lock belongs to the open file, so it lives
+ * until `fd` is closed or this process ends, however it ends.
  *
+ * @param waitSeconds how long to wait for another holder; not at all by default
  * @returns false when another process holds it
  */
-export function tryLock(fd: number): boolean {
-  const result = spawnSync("flock", ["--nonblock", "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
+export function tryLock(fd: number, waitSeconds = 0): boolean {
+  const wait = waitSeconds === 0 ? ["--nonblock"] : ["--wait", String(waitSeconds)];
+  const result = spawnSync("flock", [...wait, "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
   if (result.error !== undefined) throw missingProgram("flock");
   return result.status === 0;
+}
+
+/**
+ * Runs a program to its end, while nothing else happens in this process: for the hook, and for what must not be left half
+ * done. Never throws, as {@link run}.
+ */
+export function runSync(file: string, args: readonly string[], timeoutMs: number): RunResult {
+  const result = spawnSync(file, [...args], {
+    env: { LC_ALL: "C", PATH: searchPath() },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    maxBuffer: MAX_OUTPUT,
+    encoding: "utf8",
+  });
+  const code = result.error === undefined ? undefined : errnoOf(result.error);
+  return {
+    command: [file, ...args].join(" "),
+    exitCode: result.status ?? -1,
+    stdout: result.stdout ?? "",
+    stderr: result.stderr ?? "",
+    timedOut: code === "ETIMEDOUT",
+    missing: code === "ENOENT" || code === "EACCES",
+  };
 }
 
 /** What came of a {@link filter}. */

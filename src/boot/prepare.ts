@@ -9,6 +9,7 @@ import { type Catalogue, catalogue } from "../kernel/catalogue.ts";
 import type { DomainMachine } from "../kernel/features.ts";
 import type { GuestPaths } from "../paths.ts";
 import { asOwner, readBootFolder } from "../share/folder.ts";
+import { mountShare } from "../share/mount.ts";
 import { printable } from "../text.ts";
 import { assessPair, DEFAULT_TRIES, type PairRecord } from "./assess.ts";
 import { brief } from "./brief.ts";
@@ -60,6 +61,7 @@ function surveyWith(
   let found: Catalogue | undefined;
   let shareProblem: string | undefined;
   try {
+    mountShare(paths.shareImage, paths.share);
     found = catalogue(
       asOwner(paths.share, () => readBootFolder(paths.share)),
       machine.arch,

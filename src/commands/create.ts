@@ -2,7 +2,7 @@ import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { type CreateStep, Creation } from "../guest/create.ts";
-import { type CreateOptions, type CreatePlan, planGuest } from "../guest/plan.ts";
+import { type CreateOptions, type CreatePlan, planGuest, toMiB } from "../guest/plan.ts";
 import { parseSize } from "../guest/size.ts";
 import { DEBIAN_ARCHES } from "../kernel/arch.ts";
 import type { NetworkSpec } from "../libvirt/domain-create.ts";
@@ -39,6 +39,10 @@ export const create = defineCommand({
     { flags: "--memory <size>", text: "memory (default 2G)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default 2)" },
     { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
+    {
+      flags: "--boot-size <size>",
+      text: "what /boot may take of the host's disk at most, or none for no limit (default 1G; none without root)",
+    },
     {
       flags: "--share <how>",
       text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where libvirt here can serve it)",
@@ -77,6 +81,7 @@ export const create = defineCommand({
     memory: z.string().default("2G"),
     cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).default(2),
     disk: z.string().default("16G"),
+    bootSize: z.string().optional(),
     share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).default("auto"),
     accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).default("auto"),
     network: z.string().default("user"),
@@ -104,6 +109,7 @@ export const create = defineCommand({
       memoryBytes: parseSize(options.memory, "--memory", "M"),
       cpus: options.cpus,
       diskBytes: parseSize(options.disk, "--disk", "G"),
+      bootBytes: bootBytesOf(options.bootSize),
       share: options.share,
       accel: options.accel,
       network: networkOf(options.network),
@@ -185,7 +191,7 @@ async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> 
 
 /** What `--dry-run` says. */
 export function planLines(plan: CreatePlan): string[] {
-  const { shape, kernel, transport } = plan;
+  const { shape, kernel, transport, bootBytes } = plan;
   const { arch, kernelArch } = shape;
   const rows = [
     ["Guest", `${plan.name}: Debian ${plan.suite}, ${arch}`],
@@ -193,6 +199,7 @@ export function planLines(plan: CreatePlan): string[] {
     ["Runs by", `${kernel.accel}: ${kernel.reason}`],
     ["Machine", machineLine(shape)],
     ["/boot", `${transport.name}: ${plan.transportReason}`],
+    ["Size of /boot", bootBytes === undefined ? "no limit" : `at most ${toMiB(bootBytes)} MiB`],
     ["Installed by", STAGES[plan.stage]],
   ];
   if (kernel.warning !== undefined) rows.push(["Warning", kernel.warning]);
@@ -229,6 +236,11 @@ function interrupted(name: string, signal: string): UserError {
   return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {
     exitCode: EXIT.failed,
   });
+}
+
+function bootBytesOf(text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined;
+  return text === "none" ? null : parseSize(text, "--boot-size", "M");
 }
 
 function networkOf(text: string): NetworkSpec {

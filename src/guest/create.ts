@@ -38,8 +38,10 @@ import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
+import { makeShareImage } from "../provision/share-image.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { requireUserNamespace } from "../provision/user-namespace.ts";
+import { unmountShare } from "../share/mount.ts";
 import { seedShare } from "../share/seed.ts";
 import { lastLines, printable } from "../text.ts";
 import { removeFolder } from "./delete.ts";
@@ -215,15 +217,19 @@ export class Creation {
   async #setUp(): Promise<undefined> {
     const made = this.#provisioned;
     if (made === undefined) throw new Error("there is no root disk");
-    const { transport, shape } = this.#planned();
+    const { transport, shape, bootBytes } = this.#planned();
     const paths = this.#paths;
     const qemu = await qemuUser();
     mkdirSync(paths.dir, { mode: 0o700 });
     this.#undo.push({
       what: paths.dir,
-      run: async () => await removeFolder(paths.dir),
+      run: async () => {
+        unmountShare(paths.share);
+        await removeFolder(paths.dir);
+      },
     });
     makeGuestFolders(paths, qemu.gid);
+    if (bootBytes !== undefined) await makeShareImage(paths, bootBytes);
     const names = readdirSync(made.bootDir, { withFileTypes: true });
     await seedShare(
       transport,

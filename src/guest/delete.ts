@@ -7,6 +7,7 @@ import { EXIT, UserError } from "../errors.ts";
 import { destroyDomain, undefineDomain } from "../libvirt/virsh.ts";
 import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
 import { removeTree } from "../provision/bootstrap.ts";
+import { unmountShare } from "../share/mount.ts";
 import { findGuest, type Guest } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
@@ -59,6 +60,8 @@ export async function removeFolder(folder: string): Promise<void> {
 /** Removes a guest's folder. Renamed first, so that half a folder is never taken for a guest. */
 export async function deleteFolder(uuid: string): Promise<void> {
   const doomed = join(statePaths().guests, `.deleted-${uuid}`);
-  await rename(guestPathsOf(uuid).dir, doomed);
+  const { dir, share } = guestPathsOf(uuid);
+  unmountShare(share);
+  await rename(dir, doomed);
   await removeFolder(doomed);
 }

@@ -14,6 +14,7 @@ import { findVirtiofsd } from "../machine/virtiofsd.ts";
 import { checkDiskSize } from "../provision/disk.ts";
 import { checkPublicKey } from "../provision/guest-files.ts";
 import { type SecondStage, type SecondStageChoice, secondStage } from "../provision/second-stage.ts";
+import { bootSize } from "../provision/share-image.ts";
 import { findSuite, kernelArches, kernelPackage, packageArch } from "../provision/suites.ts";
 import type { Emulation } from "../provision/user-emulation.ts";
 import type { ShareTransport } from "../share/transport.ts";
@@ -31,6 +32,8 @@ export interface CreateOptions {
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly diskBytes: number;
+  /** What its /boot may take, in bytes; null for no limit, undefined for the default. */
+  readonly bootBytes: number | null | undefined;
   readonly share: "auto" | "virtiofs" | "9p";
   readonly accel: AccelChoice;
   readonly network: NetworkSpec;
@@ -61,6 +64,8 @@ export interface CreatePlan {
   readonly transport: ShareTransport;
   readonly transportReason: string;
   readonly stage: SecondStage;
+  /** The size of the share's own file system; undefined where it is a folder without a limit. */
+  readonly bootBytes: number | undefined;
 }
 
 /** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
@@ -104,6 +109,7 @@ export async function planGuest(
   const { kernelArch } = kernel;
   requireAgreement(options.kernelPackage, kernelArch);
   checkDiskSize(options.diskBytes);
+  const bootBytes = bootSize(options.bootBytes);
   const shape = machineShape(arch, kernel.accel, { kernelArch, gic: host.gic });
   checkMachineSize(shape, cpus, toMiB(memoryBytes));
   requireEmulator(shape);
@@ -125,6 +131,7 @@ export async function planGuest(
       },
       options.secondStage,
     ),
+    bootBytes,
   };
 }
 

@@ -48,8 +48,7 @@ RestartSec=2
 KillMode=process
 UMask=0077
 NoNewPrivileges=yes
-ProtectHome=read-only
-PrivateTmp=yes
+# No mount namespace of its own (PrivateTmp=, ProtectHome=, …): the host must see the shares that it mounts.
 
 [Install]
 WantedBy=multi-user.target

@@ -1,5 +1,10 @@
 /** The main job, the same on both ways of sharing /boot. */
+import { execFileSync } from "node:child_process";
+import { readdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { guestPathsOf } from "../../src/paths.ts";
+import { unmountShare } from "../../src/share/mount.ts";
 import { ensureGuest, type Shared } from "./guests.ts";
 import {
   aWhile,
@@ -90,12 +95,22 @@ export function lifecycle(guest: Shared): void {
       expect(history.at(-1)).toMatchObject({ assessment: "good", how: null, kernel: after.kernel });
     });
 
-    test("comes back from virsh reset", async () => {
+    test("comes back from virsh reset, with a /boot that is full", async () => {
       const before = await statusOf(name);
+      const { dir, share } = guestPathsOf(before.uuid);
+      // By the host, as that takes no time; the last megabytes by the guest.
+      const filler = join(share, "filler");
+      const { bavail, bsize } = statfsSync(share);
+      execFileSync("fallocate", ["--length", String(bavail * bsize - 4 * 2 ** 20), filler]);
+      const write = "dd if=/dev/zero of=/boot/filler2 bs=1M count=16 conv=fsync 2>&1 || true";
+      expect(await inGuest(name, "sh", "-c", write)).toContain("No space left on device");
+      expect(statfsSync(share).blocks * bsize).toBeLessThan(2 ** 30);
+      expect(statfsSync(dir).bavail).toBeGreaterThan(0);
       await virsh("reset", name);
       expect(await untilGoodAgain(name, before)).toMatchObject({ state: "running", desired: "on" });
       const history = await json<HistoryEntry[]>("history", name);
       expect(history.at(-2)).toMatchObject({ how: "reset" });
+      await inGuest(name, "rm", "/boot/filler", "/boot/filler2");
     });
 
     test("stays off when it is powered off", async () => {
@@ -111,7 +126,12 @@ export function lifecycle(guest: Shared): void {
 
     test("is started by virsh with the kernel that the hook chooses, and stays off when virsh destroys it", async () => {
       const before = await statusOf(name);
+      // As it is when the host was restarted.
+      const { share } = guestPathsOf(before.uuid);
+      unmountShare(share);
+      expect(readdirSync(share)).toEqual([]);
       await virsh("start", name);
+      expect(readdirSync(share)).toContain(`vmlinuz-${before.next?.release}`);
       const started = await statusOf(name);
       expect(started).toMatchObject({ state: "running", desired: "on", kernel: before.next?.release });
       expect(started.attempt?.id).not.toBe(before.attempt?.id);

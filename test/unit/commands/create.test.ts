@@ -19,6 +19,7 @@ function planOn(host: HostFacts, stage: CreatePlan["stage"]): CreatePlan {
     transport: TRANSPORTS["9p"],
     transportReason: "it was asked for",
     stage,
+    bootBytes: 1024 ** 3,
   };
 }
 
