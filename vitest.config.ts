@@ -42,7 +42,8 @@ export default defineConfig({
       },
       { test: { ...withGuests, name: "vm", include: ["test/vm/**/*.test.ts"] } },
       {
-        // Each file has guests that no other touches, and lets service and libvirt alone: one for each core.
+        // Each file has guests that no other touches, and leaves libvirt alone: one for each core. One of them kills the
+        // service again and again: nobody else may notice.
         test: {
           ...withGuests,
           name: "vm-parallel",

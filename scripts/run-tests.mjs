@@ -10,13 +10,15 @@ const folder = mkdtempSync(join(tmpdir(), "bootshare-tests-"));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 let ok = true;
-for (const project of process.argv.slice(2)) {
+const projects = process.argv.slice(2);
+for (const project of projects) {
   const report = join(folder, `${project}.json`);
   // Tests with real guests take minutes each: a line for each one. Of the others a line for each file will do.
   const reporter = ["unit", "hostile"].includes(project) ? "default" : "verbose";
   const reporters = [`--reporter=${reporter}`, "--reporter=json", `--outputFile.json=${report}`];
   const { status } = spawnSync("node_modules/.bin/vitest", ["run", "--project", project, ...reporters], {
     stdio: "inherit",
+    env: { ...process.env, ...sharing(project) },
   });
   if (status !== 0) ok = false;
   if (!existsSync(report)) continue;
@@ -33,6 +35,15 @@ for (const project of process.argv.slice(2)) {
   }
 }
 rmSync(folder, { recursive: true });
+
+/** Projects with guests, one after the other, share them (test/vm/setup.ts). */
+function sharing(project) {
+  const withGuests = projects.filter((name) => name.startsWith("vm"));
+  return {
+    ...(withGuests.indexOf(project) > 0 ? { BOOTSHARE_REUSE_GUESTS: "1" } : {}),
+    ...(withGuests.includes(project) && project !== withGuests.at(-1) ? { BOOTSHARE_KEEP_GUESTS: "1" } : {}),
+  };
+}
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);

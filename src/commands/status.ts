@@ -3,6 +3,7 @@ import { assessPair, DEFAULT_TRIES } from "../boot/assess.ts";
 import { readPolicy } from "../boot/policy.ts";
 import { survey } from "../boot/prepare.ts";
 import { definitionOf, findGuest, look } from "../guest/inventory.ts";
+import { archPhrase } from "../guest/plan.ts";
 import { serviceState } from "../serve/ensure.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
@@ -20,6 +21,7 @@ export const status = defineCommand({
     const view = look(await findGuest(name));
     const definition = await definitionOf(view);
     const { selection } = survey(view.paths, definition);
+    const arch = definition.userland ?? definition.arch;
     const next = nextOf(selection);
     const reshape = reshapeOf(selection);
     const { state: service } = serviceState();
@@ -30,7 +32,8 @@ export const status = defineCommand({
       ...summaryOf(view),
       reason: view.status.reason,
       saved: view.status.saved,
-      arch: definition.arch,
+      arch,
+      kernelArch: definition.arch,
       suite: definition.metadata?.suite ?? null,
       share: definition.transport ?? null,
       service,
@@ -69,7 +72,7 @@ export const status = defineCommand({
       ["Guest", `${document.name} (${view.uuid})`],
       [
         "System",
-        `Debian ${document.suite ?? "?"}, ${document.arch}, /boot shared by ${document.share ?? "?"}`,
+        `Debian ${document.suite ?? "?"}, ${archPhrase(arch, definition.arch)}, /boot shared by ${document.share ?? "?"}`,
       ],
       ["State", `${document.state}${document.saved ? ", saved" : ""}; meant to be ${document.desired}`],
     ];

@@ -155,9 +155,13 @@ function kernelWish({ guestKernelArch: wish, kernelPackage: asked }: CreateOptio
 /** What the plan comes to, in a line. */
 export function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): string {
   const { arch, kernelArch, accel } = shape;
-  const what = kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
   const how = { native: "", "qemu-user": ", installed by qemu-user", guest: ", installed by itself" }[stage];
-  return `${suite} on ${what}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
+  return `${suite} on ${archPhrase(arch, kernelArch)}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
+}
+
+/** A guest's architecture, with that of its kernel where it is another. */
+export function archPhrase(arch: DebianArch, kernelArch: DebianArch): string {
+  return kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
 }
 
 function guestArch(asked: string | undefined): DebianArch {

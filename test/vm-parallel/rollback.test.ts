@@ -1,5 +1,5 @@
 /** A guest whose apt gave it kernels that do not boot: each time it is back on its last good one, with nobody there. */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
 import {
@@ -59,7 +59,12 @@ async function rebootUntilGood(how: "inside" | "person", doomed = false): Promis
   else await bootshare("reboot", name, "--force");
   // What was prepared keeps its limit; the boots after it have the usual one.
   if (doomed) await bootshare("kernels", name, "--boot-timeout", "1800");
+  const { boots } = guestPathsOf(uuid);
+  let seen = "";
   await until("the guest is good again", 2 * DOOMED_S + 2 * BOOT_SECONDS, async () => {
+    const events = readFileSync(boots, "utf8");
+    if (events === seen) return undefined;
+    seen = events;
     const { attempt, boot } = await statusOf(name);
     return boot === "good" && attempt?.id !== before.at(-1)?.id ? true : undefined;
   });

@@ -61,21 +61,6 @@ describe("the service", () => {
     expect(await untilGoodAgain(name, before)).toMatchObject({ state: "running", desired: "on" });
   });
 
-  test("loses nothing when it is killed during a boot", async () => {
-    const before = await statusOf(name);
-    await inGuestLastWord(name, "systemctl", "reboot");
-    await until("the next attempt has begun", 60, async () =>
-      (await statusOf(name)).attempt?.id === before.attempt?.id ? undefined : true,
-    );
-    await stopService("SIGKILL");
-    await sleep(3000);
-    await startService();
-    const after = await untilGoodAgain(name, before);
-    const history = await json<{ id: string; assessment: string }[]>("history", name);
-    expect(history.at(-1)).toMatchObject({ id: after.attempt?.id, assessment: "good" });
-    expect(history.at(-2)).toMatchObject({ id: before.attempt?.id });
-  });
-
   test("gives up on a guest that keeps resetting, until a person starts it", async () => {
     const before = await statusOf(name);
     const unit =

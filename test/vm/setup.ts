@@ -1,4 +1,7 @@
-/** Before and after all tests with real guests. */
+/**
+ * Before and after all tests with real guests. With BOOTSHARE_REUSE_GUESTS=1 the guests of an earlier run are taken as they are,
+ * with BOOTSHARE_KEEP_GUESTS=1 they are left for a later one: making one takes minutes.
+ */
 import { existsSync, rmSync } from "node:fs";
 import { removeGuests } from "./guests.ts";
 import { PROGRAM, startService, stopService, tryBootshare } from "./machine.ts";
@@ -17,6 +20,6 @@ export async function setup(): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
-  if (process.env["BOOTSHARE_REUSE_GUESTS"] !== "1") await removeGuests();
+  if (process.env["BOOTSHARE_KEEP_GUESTS"] !== "1") await removeGuests();
   await stopService();
 }

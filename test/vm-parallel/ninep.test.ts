@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
-import { ensureGuest, NINEP } from "./guests.ts";
-import { lifecycle } from "./lifecycle.ts";
-import { inGuest, keepLogsOnFailure, statusOf, tryBootshare, until, virsh } from "./machine.ts";
+import { ensureGuest, NINEP } from "../vm/guests.ts";
+import { lifecycle } from "../vm/lifecycle.ts";
+import { inGuest, keepLogsOnFailure, statusOf, tryBootshare, until, virsh } from "../vm/machine.ts";
 
 lifecycle(NINEP);
 

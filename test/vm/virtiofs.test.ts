@@ -1,4 +1,0 @@
-import { VIRTIOFS } from "./guests.ts";
-import { lifecycle } from "./lifecycle.ts";
-
-lifecycle(VIRTIOFS);
