@@ -119,6 +119,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     formats: ["Image", "Image.gz", "zboot"],
     maxCpus: { kvm: undefined, tcg: GIC_V2_CPUS },
     watchdog: "i6300esb",
+    tested: true,
   },
   armhf: {
     ...ARM,

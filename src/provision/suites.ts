@@ -72,15 +72,6 @@ const SUITES: readonly Suite[] = [
     kernels: { ...KERNELS, i386: "linux-image-686-pae" },
     extraPackages: [],
   },
-  {
-    // Debian's next release, for those who build for it: what it holds changes until then.
-    name: "forky",
-    version: "14",
-    // armel is gone.
-    arches: ["amd64", "i386", "arm64", "armhf", "riscv64", "ppc64el", "s390x"],
-    kernels: { ...KERNELS, riscv64: "linux-image-riscv64" },
-    extraPackages: [],
-  },
 ];
 
 /** The names of all suites, the default first. */

@@ -12,7 +12,7 @@ import {
 
 describe.each([
   { arch: "arm64", suite: "trixie", stage: "auto", machine: "aarch64" },
-  { arch: "riscv64", suite: "forky", stage: "auto", machine: "riscv64" },
+  { arch: "riscv64", suite: "trixie", stage: "auto", machine: "riscv64" },
   { arch: "armhf", suite: "bookworm", stage: "guest", machine: "armv7l" },
 ])("$arch, emulated, second stage $stage", ({ arch, suite, stage, machine }) => {
   const name = `bs-long-${arch}-${stage}`;
