@@ -20,17 +20,23 @@ interface Attempt {
   readonly how: string | null;
 }
 
+/** Makes the initrd anew, as apt has it done: two minutes of an emulated guest. What is in this folder goes into it. */
+export const ANEW = 'echo "# $1" >/etc/initramfs-tools/conf.d/bs-test-cycle && update-initramfs -u';
+/** Adds an archive to the initrd, which the kernel unpacks as well: other bytes in a second. */
+export const LONGER =
+  "initrd=$(realpath /boot/initrd.img) && cp $initrd $initrd.new && cd /run && echo $1 >bs-test-cycle && echo bs-test-cycle | cpio --quiet -o -H newc >>$initrd.new && mv $initrd.new $initrd";
+
 /**
- * Each time the guest makes its initrd anew, as apt has it do: other bytes, so another candidate. It reboots into that, and is
- * good, whatever became of the service meanwhile. Nothing of the history is lost.
+ * Each time the guest gets an initrd of other bytes, which is another candidate. It reboots into that, and is good, whatever
+ * became of the service meanwhile. Nothing of the history is lost.
+ *
+ * @param upgrade a shell command, with the number of the cycle as its argument
  */
-export async function upgradeCycles({ name }: Shared, count: number): Promise<void> {
+export async function upgradeCycles({ name }: Shared, count: number, upgrade: string): Promise<void> {
   const before = await json<Attempt[]>("history", name);
   for (let cycle = 1; cycle <= count; cycle++) {
     const status = await statusOf(name);
-    // What is in this folder goes into the initrd.
-    const mark = "/etc/initramfs-tools/conf.d/bs-test-cycle";
-    await inGuest(name, "sh", "-c", `echo '# ${cycle}' >${mark} && update-initramfs -u && sync`);
+    await inGuest(name, "sh", "-ec", `${upgrade} && sync`, "upgrade", String(cycle));
     await inGuestLastWord(name, "systemctl", "reboot");
     const stop = new AbortController();
     const killer = killAtRandom(stop.signal);

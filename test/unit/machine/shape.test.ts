@@ -65,7 +65,11 @@ describe("machineShape", () => {
   });
 
   test("what bootshare's own tests boot", () => {
-    expect(shapedArches().filter((arch) => machineShape(arch, "tcg").tested)).toEqual(["amd64", "armhf"]);
+    expect(shapedArches().filter((arch) => machineShape(arch, "tcg").tested)).toEqual([
+      "amd64",
+      "arm64",
+      "armhf",
+    ]);
   });
 
   test("every architecture of Debian's that guests can have has one", () => {
