@@ -6,6 +6,7 @@ import { describeLayout } from "../kernel/features.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { duration, localTime, printJson, printLines, table } from "./output.ts";
+import { skippedOf } from "./skipped.ts";
 
 export const history = defineCommand({
   name: "history",
@@ -47,8 +48,8 @@ export const history = defineCommand({
     else {
       printLines(lines.slice(0, 1));
       attempts.forEach((attempt, i) => {
-        const skipped = attempt.skipped.map(
-          ({ release, reason }) => `    passed over ${printable(release)}: ${printable(reason, 500)}`,
+        const skipped = skippedOf(attempt.skipped).map(
+          ({ release, reason }) => `    passed over ${release}: ${reason}`,
         );
         printLines([
           lines[i + 1] ?? "",
@@ -107,9 +108,6 @@ function attemptDocument(attempt: Attempt) {
             why: printable(attempt.reshaped.why, 500),
           },
     reported: attempt.reported === undefined ? null : printable(attempt.reported),
-    skipped: attempt.skipped.map(({ release, reason }) => ({
-      release: printable(release),
-      reason: printable(reason, 500),
-    })),
+    skipped: skippedOf(attempt.skipped),
   };
 }

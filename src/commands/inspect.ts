@@ -12,6 +12,7 @@ import { defineCommand, JSON_OPTION } from "./command.ts";
 import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { catalogueLines, kernelRows, linkRows, nextOf } from "./kernels.ts";
 import { printJson, printLines } from "./output.ts";
+import { skippedOf } from "./skipped.ts";
 
 export const inspect = defineCommand({
   name: "inspect",
@@ -45,10 +46,7 @@ export const inspect = defineCommand({
       kernels: kernelRows(found),
       links: linkRows(found),
       entries: entryRows(found),
-      skipped: selection.skipped.map(({ release, reason }) => ({
-        release: printable(release),
-        reason: printable(reason, 500),
-      })),
+      skipped: skippedOf(selection.skipped),
     };
     if (options.json) printJson(document);
     else {

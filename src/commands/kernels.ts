@@ -15,6 +15,7 @@ import { defineCommand, JSON_OPTION } from "./command.ts";
 import { ENTRIES_HELP, entryLines, entryRows } from "./entries.ts";
 import { bytes, printJson, printLines, table } from "./output.ts";
 import { BOOT_TIMEOUT_OPTION, bootTimeoutSchema, TRIES_OPTION, triesSchema } from "./shared.ts";
+import { skippedOf } from "./skipped.ts";
 
 export const kernels = defineCommand({
   name: "kernels",
@@ -76,10 +77,7 @@ async function kernelsDocument(guest: Guest) {
     kernels: kernelRows(catalogue, ({ files }) => assessPair(view.state, pairsOfFiles.get(files), tries)),
     links: linkRows(catalogue),
     entries: entryRows(catalogue),
-    skipped: selection.skipped.map(({ release, reason }) => ({
-      release: printable(release),
-      reason: printable(reason, 500),
-    })),
+    skipped: skippedOf(selection.skipped),
   };
 }
 

@@ -4,6 +4,7 @@ import { rebootGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
 import { FORCE_OPTION, note, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import { upLines } from "./skipped.ts";
 
 export const reboot = defineCommand({
   name: "reboot",
@@ -27,7 +28,7 @@ export const reboot = defineCommand({
     await rebootGuest(guest, { force, timeoutMs: timeout * 1000 }, note);
     if (wait) {
       const view = await waitForGood(guest, timeout * 1000);
-      printLines([`${guest.name} is up with ${view.state.current?.reported ?? "?"}.`]);
+      printLines(upLines(guest.name, view.state.current));
     } else printLines([`${guest.name} is started again.`]);
     return undefined;
   },

@@ -4,6 +4,7 @@ import { startGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
 import { note, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import { upLines } from "./skipped.ts";
 
 export const start = defineCommand({
   name: "start",
@@ -19,7 +20,7 @@ export const start = defineCommand({
     await startGuest(guest, note);
     if (options.wait) {
       const view = await waitForGood(guest, options.timeout * 1000);
-      printLines([`${guest.name} is up with ${view.state.current?.reported ?? "?"}.`]);
+      printLines(upLines(guest.name, view.state.current));
     } else printLines([`${guest.name} is started.`]);
     return undefined;
   },

@@ -10,6 +10,7 @@ import { defineCommand, JSON_OPTION } from "./command.ts";
 import { nextOf, reshapeOf, reshapeSentence, untilThen } from "./kernels.ts";
 import { summaryOf } from "./list.ts";
 import { duration, localTime, printJson, printLines, table } from "./output.ts";
+import { fallbackLines, skippedOf } from "./skipped.ts";
 
 export const status = defineCommand({
   name: "status",
@@ -45,10 +46,7 @@ export const status = defineCommand({
               kernel: printable(current.pair.release),
               source: current.source,
               why: printable(current.why, 300),
-              passedOver: current.skipped.map(({ release, reason }) => ({
-                release: printable(release),
-                reason: printable(reason, 500),
-              })),
+              skipped: skippedOf(current.skipped),
               triesLeft: stands.assessment === "good" ? null : stands.triesLeft,
               asked: current.asked,
               prepared: current.prepared,
@@ -79,10 +77,7 @@ export const status = defineCommand({
     if (current !== undefined) {
       rows.push(["Kernel", `${printable(current.pair.release)}: ${printable(current.why, 300)}`]);
       rows.push(["Boot", bootLine(document.boot, current, now)]);
-      if (current.source === "good" || current.source === "provided") {
-        for (const { release, reason } of document.attempt?.passedOver ?? [])
-          rows.push(["", `${release} was passed over: ${reason}`]);
-      }
+      for (const line of fallbackLines(current)) rows.push(["", line]);
       if (stands.assessment === "indeterminate" && current.source !== "provided") {
         const left = stands.triesLeft === 1 ? "1 try" : `${stands.triesLeft} tries`;
         rows.push(["", `never good yet; ${left} left, this one among them`]);
