@@ -103,11 +103,16 @@ export function domainXml(spec: DomainSpec): string {
  * - One `console=`: the last one named is /dev/console, and there is only one.
  * - `panic=10`: ten seconds after a panic the kernel resets the machine, which ends the domain, and the reconciler takes
  *   over. initramfs-tools reads it too: it reboots where it would wait for a person in a shell.
+ * - `no_timer_check` on an emulated PC: at its beginning the kernel counts ten ticks in a time that it measures by spinning, and
+ *   panics where they do not come ("IO-APIC + timer doesn't work!"). Under emulation, on a busy host, they sometimes do not; under
+ *   KVM it does not look (Documentation/admin-guide/kernel-parameters.txt; arch/x86/kernel/kvm.c).
  * - No `quiet`: when a boot hangs, the serial log is all there is to see how far it came.
  */
 export function cmdline(spec: Pick<DomainSpec, "rootUuid" | "shape" | "cmdlineExtra">): string {
   const words = [`root=UUID=${spec.rootUuid}`, "ro", `console=${spec.shape.console}`, "panic=10"];
-  return [...words, ...(spec.cmdlineExtra ?? [])].join(" ");
+  const { kernelArch, accel } = spec.shape;
+  const emulatedPc = accel === "tcg" && (kernelArch === "amd64" || kernelArch === "i386");
+  return [...words, ...(emulatedPc ? ["no_timer_check"] : []), ...(spec.cmdlineExtra ?? [])].join(" ");
 }
 
 /** Who the guest is. No paths: a member of the group libvirt may change this, and a hook that runs as root reads it. */

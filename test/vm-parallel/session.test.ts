@@ -44,7 +44,9 @@ const test = (title: string, body: () => Promise<void> | void): void => {
       const { guests, hookLog, serviceLog } = statePaths(root);
       const [uuid] = existsSync(guests) ? readdirSync(guests) : [];
       const ofGuest = uuid === undefined ? undefined : guestPathsOf(uuid, root);
-      for (const log of [hookLog, serviceLog, ofGuest?.serialLog, ofGuest?.boots])
+      const bad = ofGuest !== undefined && existsSync(ofGuest.badLogs) ? readdirSync(ofGuest.badLogs) : [];
+      const badLogs = bad.map((name) => join(ofGuest?.badLogs ?? "", name));
+      for (const log of [hookLog, serviceLog, ofGuest?.serialLog, ofGuest?.boots, ...badLogs])
         if (log !== undefined && existsSync(log)) console.error(log, readFileSync(log, "utf8").slice(-4000));
     });
     await body();

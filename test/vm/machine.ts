@@ -173,8 +173,9 @@ export function keepLogsOnFailure(name: string, test: string): void {
     const { hookLog, serviceLog } = statePaths();
     const files = [hookLog, serviceLog, qemuLog(name)];
     if (uuid !== "") {
-      const { serialLog, report, boots, createLog } = guestPathsOf(uuid);
+      const { serialLog, report, boots, createLog, badLogs } = guestPathsOf(uuid);
       files.push(serialLog, report, boots, createLog);
+      if (existsSync(badLogs)) cpSync(badLogs, join(folder, "bad"), { recursive: true });
     }
     for (const file of files)
       if (existsSync(file)) cpSync(file, join(folder, file.replaceAll("/", "_").slice(1)));
