@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
+import { SIZE } from "../vm/guests.ts";
 import {
   BOOT_SECONDS,
   bootshare,
@@ -16,7 +17,9 @@ import {
 } from "../vm/machine.ts";
 
 const name = "bs-test-rollback";
-/** A boot that is to fail is ended after this many seconds: enough to come up, on a machine that emulates another guest too. */
+/** A boot that never comes up is ended after this many seconds. */
+const HANGING_S = 40;
+/** One that comes up and is not good, after so many: enough for that, on a machine that emulates another guest too. */
 const DOOMED_S = 120;
 
 interface Attempt {
@@ -50,15 +53,16 @@ async function changeInitrd(...commands: string[]): Promise<void> {
 /**
  * Reboots the guest, from inside or by a person, and waits until it is good again, by whatever way.
  *
- * @param doomed the first boot gets {@link DOOMED_S} seconds and no more, and no second try
+ * @param limitS the first boot gets so many seconds, and no second try
  */
-async function rebootUntilGood(how: "inside" | "person", doomed = false): Promise<Attempt[]> {
+async function rebootUntilGood(how: "inside" | "person", limitS?: number): Promise<Attempt[]> {
   const before = await json<Attempt[]>("history", name);
-  if (doomed) await bootshare("kernels", name, "--tries", "1", "--boot-timeout", String(DOOMED_S));
+  if (limitS !== undefined)
+    await bootshare("kernels", name, "--tries", "1", "--boot-timeout", String(limitS));
   if (how === "inside") await inGuestLastWord(name, "systemctl", "reboot");
   else await bootshare("reboot", name, "--force");
   // What was prepared keeps its limit; the boots after it have the usual one.
-  if (doomed) await bootshare("kernels", name, "--boot-timeout", "1800");
+  if (limitS !== undefined) await bootshare("kernels", name, "--boot-timeout", "1800");
   const { boots } = guestPathsOf(uuid);
   let seen = "";
   await until("the guest is good again", 2 * DOOMED_S + 2 * BOOT_SECONDS, async () => {
@@ -86,8 +90,7 @@ const test = (title: string, body: () => Promise<void>): void => {
 describe("a guest whose kernels go wrong", () => {
   beforeAll(async () => {
     await tryBootshare("delete", "--force", name);
-    const size = ["--memory", "1G", "--disk", "8G", "--cpus", "1"];
-    await bootshare("create", name, "--suite", "trixie", "--share", "virtiofs", ...size);
+    await bootshare("create", name, "--suite", "trixie", "--share", "virtiofs", ...SIZE);
     release = (await statusOf(name)).kernel ?? "";
     ({ uuid } = await statusOf(name));
   });
@@ -109,7 +112,10 @@ describe("a guest whose kernels go wrong", () => {
 
   test("hangs: ended when its time is up", async () => {
     await changeInitrd("printf '#!/bin/sh\\nwhile :; do sleep 60; done\\n' >init");
-    expect(course(await rebootUntilGood("person", true))).toEqual(["links bad timeout", "good good runs"]);
+    expect(course(await rebootUntilGood("person", HANGING_S))).toEqual([
+      "links bad timeout",
+      "good good runs",
+    ]);
   });
 
   test("boots, and its gate fails", async () => {
@@ -118,7 +124,10 @@ describe("a guest whose kernels go wrong", () => {
       "[Unit]\\nConditionPathExists=/run/bs-test-bad\\n[Service]\\nType=oneshot\\nExecStart=/bin/false\\n[Install]\\nWantedBy=multi-user.target\\n";
     await inGuest(name, "sh", "-c", `printf '${text}' >${unit} && systemctl enable -q bs-test-bad`);
     await changeInitrd("echo ': >/run/bs-test-bad' >>scripts/init-bottom/ORDER");
-    expect(course(await rebootUntilGood("person", true))).toEqual(["links bad timeout", "good good runs"]);
+    expect(course(await rebootUntilGood("person", DOOMED_S))).toEqual([
+      "links bad timeout",
+      "good good runs",
+    ]);
   });
 
   test("has an initrd without the driver of its disk: never started", async () => {

@@ -34,6 +34,9 @@ export const ARMHF: Pick<Shared, "name" | "suite" | "share"> = {
   share: "9p",
 };
 
+/** Two run at a time on a machine of two cores. */
+export const SIZE = ["--memory", "1G", "--disk", "8G", "--cpus", "1"];
+
 /**
  * Makes a guest of another architecture. A mirror's security archive is at times inconsistent for some of them: what a person
  * would do then is done here, and said.
@@ -41,7 +44,7 @@ export const ARMHF: Pick<Shared, "name" | "suite" | "share"> = {
  * @returns what `create` printed
  */
 export async function createForeign(name: string, arch: string, ...options: string[]): Promise<string> {
-  const args = ["create", name, "--arch", arch, "--memory", "1G", "--disk", "8G", ...options];
+  const args = ["create", name, "--arch", arch, ...SIZE, ...options];
   const first = await tryBootshare(...args);
   if (first.exitCode === 0) return first.stdout;
   if (!first.stderr.includes("SECURITY_SUITE_UNAVAILABLE")) {
@@ -55,7 +58,7 @@ export async function createForeign(name: string, arch: string, ...options: stri
 export async function ensureGuest({ name, suite, share }: Shared): Promise<void> {
   const { exitCode } = await tryBootshare("status", name);
   if (exitCode !== 0) {
-    await bootshare("create", name, "--suite", suite, "--share", share, "--memory", "1G", "--disk", "8G");
+    await bootshare("create", name, "--suite", suite, "--share", share, ...SIZE);
     return;
   }
   if ((await statusOf(name)).state !== "running") await bootshare("start", name, "--wait");
