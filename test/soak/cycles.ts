@@ -22,9 +22,9 @@ interface Attempt {
 
 /** Makes the initrd anew, as apt has it done: two minutes of an emulated guest. What is in this folder goes into it. */
 export const ANEW = 'echo "# $1" >/etc/initramfs-tools/conf.d/bs-test-cycle && update-initramfs -u';
-/** Adds an archive to the initrd, which the kernel unpacks as well: other bytes in a second. */
+/** Adds an archive to the initrd, which the kernel unpacks as well, from a multiple of four bytes on: other bytes in a second. */
 export const LONGER =
-  "initrd=$(realpath /boot/initrd.img) && cp $initrd $initrd.new && cd /run && echo $1 >bs-test-cycle && echo bs-test-cycle | cpio --quiet -o -H newc >>$initrd.new && mv $initrd.new $initrd";
+  "initrd=$(realpath /boot/initrd.img) && cp $initrd $initrd.new && truncate -s %4 $initrd.new && cd /run && echo $1 >bs-test-cycle && echo bs-test-cycle | cpio --quiet -o -H newc >>$initrd.new && mv $initrd.new $initrd";
 
 /**
  * Each time the guest gets an initrd of other bytes, which is another candidate. It reboots into that, and is good, whatever
