@@ -90,7 +90,7 @@ const test = (title: string, body: () => Promise<void>): void => {
 describe("a guest whose kernels go wrong", () => {
   beforeAll(async () => {
     await tryBootshare("delete", "--force", name);
-    await bootshare("create", name, "--suite", "trixie", "--share", "virtiofs", ...SIZE);
+    await bootshare("create", name, "--suite", "trixie", "--share", "virtiofs", ...SIZE, "--cpus", "1");
     release = (await statusOf(name)).kernel ?? "";
     ({ uuid } = await statusOf(name));
   });

@@ -34,8 +34,7 @@ export const ARMHF: Pick<Shared, "name" | "suite" | "share"> = {
   share: "9p",
 };
 
-/** Two run at a time on a machine of two cores. */
-export const SIZE = ["--memory", "1G", "--disk", "8G", "--cpus", "1"];
+export const SIZE = ["--memory", "1G", "--disk", "8G"];
 
 /**
  * Makes a guest of another architecture. A mirror's security archive is at times inconsistent for some of them: what a person
