@@ -35,6 +35,10 @@ for (const project of projects) {
   }
 }
 rmSync(folder, { recursive: true });
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
+if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exit(ok && counts.passed > 0 ? 0 : 1);
 
 /** Projects with guests, one after the other, share them (test/vm/setup.ts). */
 function sharing(project) {
@@ -44,7 +48,3 @@ function sharing(project) {
     ...(withGuests.includes(project) && project !== withGuests.at(-1) ? { BOOTSHARE_KEEP_GUESTS: "1" } : {}),
   };
 }
-for (const failure of failures) console.log(`\nFAILED ${failure}`);
-if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
-console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-process.exit(ok && counts.passed > 0 ? 0 : 1);

@@ -2,7 +2,7 @@
  * The one place that starts other programs. Always an argument vector, never a shell; always `LC_ALL=C`, so that
  * messages can be compared; output is bounded.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
@@ -190,12 +190,16 @@ export function runSync(file: string, args: readonly string[], timeoutMs: number
     maxBuffer: MAX_OUTPUT,
     encoding: "utf8",
   });
-  const code = result.error === undefined ? undefined : errnoOf(result.error);
+  return resultOf([file, ...args], result);
+}
+
+function resultOf(command: readonly string[], ran: SpawnSyncReturns<string>): RunResult {
+  const code = ran.error === undefined ? undefined : errnoOf(ran.error);
   return {
-    command: [file, ...args].join(" "),
-    exitCode: result.status ?? -1,
-    stdout: result.stdout ?? "",
-    stderr: result.stderr ?? "",
+    command: command.join(" "),
+    exitCode: ran.status ?? -1,
+    stdout: ran.stdout ?? "",
+    stderr: ran.stderr ?? "",
     timedOut: code === "ETIMEDOUT",
     missing: code === "ENOENT" || code === "EACCES",
   };
@@ -301,14 +305,5 @@ export function runConfined(
     maxBuffer: maxOutput,
     encoding: "utf8",
   });
-  const code = result.error === undefined ? undefined : errnoOf(result.error);
-  return {
-    command: `prlimit ${command.join(" ")}`,
-    exitCode: result.status ?? -1,
-    signal: result.signal ?? undefined,
-    stdout: result.stdout ?? "",
-    stderr: result.stderr ?? "",
-    timedOut: code === "ETIMEDOUT",
-    missing: code === "ENOENT" || code === "EACCES",
-  };
+  return { ...resultOf(["prlimit", ...command], result), signal: result.signal ?? undefined };
 }

@@ -41,10 +41,9 @@ import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
 import { makeShareImage } from "../provision/share-image.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { requireUserNamespace } from "../provision/user-namespace.ts";
-import { unmountShare } from "../share/mount.ts";
 import { seedShare } from "../share/seed.ts";
 import { lastLines, printable } from "../text.ts";
-import { removeFolder } from "./delete.ts";
+import { deleteFolder, removeFolder } from "./delete.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
 import { type CreateOptions, type CreatePlan, planGuest, summaryOf, toMiB, userKeys } from "./plan.ts";
@@ -223,10 +222,7 @@ export class Creation {
     mkdirSync(paths.dir, { mode: 0o700 });
     this.#undo.push({
       what: paths.dir,
-      run: async () => {
-        unmountShare(paths.share);
-        await removeFolder(paths.dir);
-      },
+      run: async () => await deleteFolder(this.#uuid),
     });
     makeGuestFolders(paths, qemu.gid);
     if (bootBytes !== undefined) await makeShareImage(paths, bootBytes);

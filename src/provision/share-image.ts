@@ -1,5 +1,4 @@
 /** The file system that a new guest's share is, in a file of its own. */
-
 import { existsSync } from "node:fs";
 import { rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +10,7 @@ import { mountShare } from "../share/mount.ts";
 
 const MIB = 1024 * 1024;
 /** Two kernels and an upgrade, with an initrd that holds most drivers. Bytes. */
-export const DEFAULT_BOOT_BYTES = 1024 * MIB;
+const DEFAULT_BOOT_BYTES = 1024 * MIB;
 /** One kernel, its small initrd, and the room to make another. Bytes. */
 const MIN_BOOT_BYTES = 128 * MIB;
 

@@ -1,5 +1,5 @@
 /** A guest whose apt gave it kernels that do not boot: each time it is back on its last good one, with nobody there. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
 import { SIZE } from "../vm/guests.ts";
@@ -10,6 +10,7 @@ import {
   inGuestLastWord,
   json,
   keepLogsOnFailure,
+  onNewEvents,
   type Status,
   statusOf,
   tryBootshare,
@@ -63,15 +64,11 @@ async function rebootUntilGood(how: "inside" | "person", limitS?: number): Promi
   else await bootshare("reboot", name, "--force");
   // What was prepared keeps its limit; the boots after it have the usual one.
   if (limitS !== undefined) await bootshare("kernels", name, "--boot-timeout", "1800");
-  const { boots } = guestPathsOf(uuid);
-  let seen = "";
-  await until("the guest is good again", 2 * DOOMED_S + 2 * BOOT_SECONDS, async () => {
-    const events = readFileSync(boots, "utf8");
-    if (events === seen) return undefined;
-    seen = events;
+  const ask = async (): Promise<true | undefined> => {
     const { attempt, boot } = await statusOf(name);
     return boot === "good" && attempt?.id !== before.at(-1)?.id ? true : undefined;
-  });
+  };
+  await until("the guest is good again", 2 * DOOMED_S + 2 * BOOT_SECONDS, onNewEvents(uuid, ask));
   return (await json<Attempt[]>("history", name)).slice(before.length);
 }
 

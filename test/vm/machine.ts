@@ -89,20 +89,33 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
 /** How long an emulated boot may take on a busy machine, in seconds. */
 export const BOOT_SECONDS = 300;
 
-/** Waits until a guest is up and good in another attempt than this one, and returns its status. */
-export async function untilGoodAgain(name: string, before: Status): Promise<Status> {
-  const { boots } = guestPathsOf(before.uuid);
+/**
+ * For {@link until}: asks only when a guest's events have changed. The service writes down what it sees; another program every few
+ * seconds would take a good part of what the guest has.
+ */
+export function onNewEvents<T>(
+  uuid: string,
+  ask: () => Promise<T | undefined>,
+): () => Promise<T | undefined> {
+  const { boots } = guestPathsOf(uuid);
   let seen = "";
-  return await until(`${name} comes back`, BOOT_SECONDS, async () => {
-    // The service writes down what it sees. Another program every few seconds would take a good part of what the guest has.
+  return async () => {
     const events = readFileSync(boots, "utf8");
     if (events === seen) return undefined;
     seen = events;
+    return await ask();
+  };
+}
+
+/** Waits until a guest is up and good in another attempt than this one, and returns its status. */
+export async function untilGoodAgain(name: string, before: Status): Promise<Status> {
+  const ask = async (): Promise<Status | undefined> => {
     const status = await statusOf(name);
     return status.attempt?.id !== before.attempt?.id && status.boot === "good" && status.state === "running"
       ? status
       : undefined;
-  });
+  };
+  return await until(`${name} comes back`, BOOT_SECONDS, onNewEvents(before.uuid, ask));
 }
 
 export async function untilOff(name: string, seconds = 120): Promise<Status> {
