@@ -30,7 +30,7 @@ for (const project of projects) {
     if (file.status === "failed" && file.message !== "") failures.push(`${file.name}: ${file.message}`);
     for (const test of file.assertionResults) {
       if (test.status !== "failed") continue;
-      failures.push(`${file.name}: ${test.fullName}\n    ${(test.failureMessages[0] ?? "").split("\n")[0]}`);
+      failures.push(`${file.name}: ${test.fullName}\n${beginOf(test.failureMessages[0] ?? "")}`);
     }
   }
 }
@@ -39,6 +39,16 @@ for (const failure of failures) console.log(`\nFAILED ${failure}`);
 if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(ok && counts.passed > 0 ? 0 : 1);
+
+/** A command that fails says why on the lines after the first. */
+function beginOf(message) {
+  return message
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/^\s+at /.test(line))
+    .slice(0, 12)
+    .map((line) => `    ${line}`)
+    .join("\n");
+}
 
 /** Projects with guests, one after the other, share them (test/vm/setup.ts). */
 function sharing(project) {
