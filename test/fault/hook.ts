@@ -78,7 +78,10 @@ async function lookOnce(): Promise<string> {
   }
 }
 
-/** Node.js now and then makes a call more or less when it starts; then another step than the wanted one is hit. */
+/**
+ * Node.js now and then makes a call more or less when it starts, and on a busy machine it is often the same number: then
+ * another step than the wanted one is hit, and the calls are counted again.
+ */
 const TRIES = 5;
 
 /**
@@ -94,16 +97,29 @@ export async function callHookWith(
 ): Promise<HookRun & { readonly guest: FaultGuest }> {
   const what = fault === "KILL" ? "signal=KILL" : `error=${fault}`;
   const hits: (string | undefined)[] = [];
+  let { nth } = step;
   while (hits.length < TRIES) {
     const guest = template.copy();
-    const { result, lines } = await traced(guest, phase, [`inject=${step.call}:${what}:when=${step.nth}`]);
+    const { result, lines } = await traced(guest, phase, [`inject=${step.call}:${what}:when=${nth}`]);
     const hit =
       fault === "KILL" ? lines.at(-1)?.step : lines.find(({ text }) => text.includes("(INJECTED)"))?.step;
     if (hit === step.what && (fault !== "KILL" || result.signal === "SIGKILL")) return { ...result, guest };
     guest.remove();
     hits.push(hit);
+    nth = await countAgain(template, step, phase);
   }
   throw new Error(`${fault} was to hit "${step.what}", and hit ${JSON.stringify(hits)}`);
+}
+
+async function countAgain(template: FaultGuest, { call, what, nth }: Step, phase: string): Promise<number> {
+  const guest = template.copy();
+  try {
+    const same = (await stepsOf(guest, phase)).filter((one) => one.call === call && one.what === what);
+    const distance = (one: Step): number => Math.abs(one.nth - nth);
+    return same.sort((a, b) => distance(a) - distance(b))[0]?.nth ?? nth;
+  } finally {
+    guest.remove();
+  }
 }
 
 /** The steps of an undisturbed call, in order. The guest is changed by it. */
