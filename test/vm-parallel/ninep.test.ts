@@ -1,24 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { guestPathsOf } from "../../src/paths.ts";
-import { ensureGuest, NINEP } from "../vm/guests.ts";
+import { NINEP } from "../vm/guests.ts";
 import { lifecycle } from "../vm/lifecycle.ts";
-import { inGuest, keepLogsOnFailure, statusOf, tryBootshare, until, virsh } from "../vm/machine.ts";
+import { inGuest, keepLogsOnFailure, statusOf, until, virsh } from "../vm/machine.ts";
 
-lifecycle(NINEP);
-
-// Nobody after this file needs it up, and an emulated guest costs a machine of two cores even when it is idle.
-afterAll(async () => {
-  await tryBootshare("stop", "--force", NINEP.name);
-});
-
-describe("managed save", () => {
-  beforeAll(async () => {
-    await ensureGuest(NINEP);
-  });
-
-  it("restores with the kernel that was running, though another would boot now", async () => {
+lifecycle(NINEP, () => {
+  it("restores from managed save with the kernel that was running, though another would boot now", async () => {
     const { name } = NINEP;
     keepLogsOnFailure(name, "managed save");
     const before = await statusOf(name);

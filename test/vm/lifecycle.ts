@@ -31,7 +31,8 @@ interface HistoryEntry {
   readonly kernel: string;
 }
 
-export function lifecycle(guest: Shared): void {
+/** @param meanwhile defines more tests of the guest while it runs both of its kernels; they leave it running and good */
+export function lifecycle(guest: Shared, meanwhile: () => void): void {
   const { name } = guest;
   const test = (title: string, body: () => Promise<void>): void => {
     it(title, async () => {
@@ -112,6 +113,8 @@ export function lifecycle(guest: Shared): void {
       expect(history.at(-2)).toMatchObject({ how: "reset" });
       await inGuest(name, "rm", "/boot/filler", "/boot/filler2");
     });
+
+    meanwhile();
 
     test("stays off when it is powered off", async () => {
       await inGuestLastWord(name, "systemctl", "poweroff");

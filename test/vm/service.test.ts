@@ -63,15 +63,11 @@ describe("the service", () => {
 
   test("gives up on a guest that keeps resetting, until a person starts it", async () => {
     const before = await statusOf(name);
-    const unit =
-      "[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/reset-now\n[Install]\nWantedBy=sysinit.target\n";
-    const write = (file: string, text: string): Promise<string> =>
-      inGuest(name, "sh", "-c", 'printf "%s" "$2" >"$1"', "write", file, text);
-    await write("/usr/local/bin/reset-now", `#!/bin/sh\n[ -e /root/leave-me ] || { ${RESET[2] ?? ""}; }\n`);
-    await inGuest(name, "chmod", "+x", "/usr/local/bin/reset-now");
-    await write("/etc/systemd/system/reset-now.service", unit);
-    await inGuest(name, "systemctl", "enable", "reset-now.service");
-    await inGuest(name, "sync");
+    // As early as a program of the guest's own disk runs: six boots that end there take a third of six whole ones.
+    const script = `#!/bin/sh\n${RESET[2] ?? ""}\n`;
+    const install =
+      'printf "%s" "$1" >/usr/sbin/reset-now && chmod +x /usr/sbin/reset-now && ln -sfn reset-now /usr/sbin/init && sync';
+    await inGuest(name, "sh", "-c", install, "install", script);
     await virsh("reset", name);
     const failed = await until(`${name} is failed`, 6 * 120, async () => {
       const status = await statusOf(name);
@@ -89,12 +85,8 @@ describe("the service", () => {
     const folder = mkdtempSync(join(tmpdir(), "bootshare-mend-"));
     const raw = join(folder, "disk.raw");
     execFileSync("qemu-img", ["convert", "-O", "raw", image, raw]);
-    execFileSync("debugfs", [
-      "-w",
-      "-R",
-      "rm /etc/systemd/system/sysinit.target.wants/reset-now.service",
-      raw,
-    ]);
+    for (const command of ["rm /usr/sbin/init", "symlink /usr/sbin/init ../lib/systemd/systemd"])
+      execFileSync("debugfs", ["-w", "-R", command, raw]);
     execFileSync("qemu-img", ["convert", "-O", "qcow2", raw, image]);
     rmSync(folder, { recursive: true });
     await bootshare("start", name, "--wait");
