@@ -3,7 +3,7 @@ import type { Layout } from "../kernel/features.ts";
 import type { EndReason, Pair, Source } from "./events.ts";
 
 /** A change of the domain's layout, for a kernel. */
-export interface Reshape {
+export interface Reshaped {
   /** ISO 8601. */
   readonly t: string;
   readonly to: Layout;
@@ -30,7 +30,7 @@ export interface Attempt {
   /** Seconds that it was given for that. */
   readonly timeout?: number;
   /** What was done to the domain since the attempt before this one. */
-  readonly reshaped?: Reshape;
+  readonly reshaped?: Reshaped;
   /** libvirt calls the hook, which says when it lets go of the domain. */
   readonly hooked: boolean;
   /** QEMU ran. */

@@ -1,6 +1,6 @@
 /** What the events of a guest come to: a pure fold, the same for the hook, the commands and the reconciler. */
 import { assessAttempt, type PairRecord } from "./assess.ts";
-import type { Attempt, Reshape } from "./attempt.ts";
+import type { Attempt, Reshaped } from "./attempt.ts";
 import type { BootEvent, Pair } from "./events.ts";
 
 /** A start by the reconciler. */
@@ -56,7 +56,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   const badAttempts = new Map<string, number>();
   const pairsOfFiles = new Map<string, string>();
   let releaseReason: string | undefined;
-  let reshaped: Reshape | undefined;
+  let reshaped: Reshaped | undefined;
 
   const amend = (id: string | undefined, change: (attempt: Attempt) => Attempt): void => {
     const index = id === undefined ? attempts.length - 1 : attempts.findIndex((a) => a.id === id);

@@ -59,6 +59,7 @@ export const create = defineCommand({
       text: "Debian security archive (default: the one that this host's apt uses)",
     },
     { flags: "--no-security", text: "do without the security archive" },
+    { flags: "--no-updates", text: "do without SUITE-updates, as where the mirror has none" },
     { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
     {
       flags: "--second-stage <where>",
@@ -89,6 +90,7 @@ export const create = defineCommand({
     mirror: z.string().optional(),
     securityMirror: z.string().optional(),
     security: z.boolean().default(true),
+    updates: z.boolean().default(true),
     sshKey: z.string().optional(),
     guestKernelArch: z
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
@@ -117,6 +119,7 @@ export const create = defineCommand({
       mirror: options.mirror,
       securityMirror: options.securityMirror,
       security: options.security,
+      updates: options.updates,
       sshKeyFile: options.sshKey,
       keep: options.keep,
       tries: options.tries,

@@ -23,11 +23,12 @@ export function acceleratorRequirements(
   probe: Probe,
 ): Requirement[] {
   // What a device that everybody may use would leave in the way of KVM: the architecture.
-  const possible = obstacleOf(arch, probe.nodeArch, { mode: 0o666 }) === undefined;
+  const host = native ?? probe.nodeArch;
+  const possible = obstacleOf(arch, host, { mode: 0o666 }) === undefined;
   let measured: Promise<HostFacts> | undefined;
   const facts = async (): Promise<HostFacts> => {
     measured ??= hostFacts(arch, {
-      host: native ?? probe.nodeArch,
+      host,
       kvm: probe.kvm,
       start: probe.run,
       read: async (file) => probe.read(file),

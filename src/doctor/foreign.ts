@@ -1,6 +1,6 @@
 /** Architectures that are not the host's: programs of them, and 32-bit ARM on 64-bit hosts. */
 import type { DebianArch } from "../kernel/arch.ts";
-import { type Arm32, arm32Kernels, arm32Programs } from "../machine/arm32.ts";
+import { type Arm32, measureArm32El0, measureArm32El1 } from "../machine/arm32.ts";
 import { KVM_DEVICE } from "../machine/choose.ts";
 import { programsFor } from "../provision/provision.ts";
 import { runsNatively } from "../provision/second-stage.ts";
@@ -16,7 +16,7 @@ export function foreignRequirements(
   probe: Probe,
 ): Requirement[] {
   const found: Requirement[] = [];
-  const runs = runsNatively(arch, { host: native ?? "", programs32: undefined });
+  const runs = runsNatively(arch, { host: native ?? "", arm32El0: undefined });
   if (arch !== native) {
     found.push({
       id: "foreign-programs",
@@ -45,7 +45,7 @@ export function foreignRequirements(
         id: "arm32-el0",
         title: "32-bit programs",
         need: "recommended",
-        check: async () => findingOf(await arm32Programs(probe.run)),
+        check: async () => findingOf(await measureArm32El0(probe.run)),
       },
     );
   }
@@ -70,7 +70,7 @@ function checkPrograms(programs: readonly string[], probe: Probe): Finding {
 /** Programs of the architecture run here by the processor, or by QEMU's user-mode emulation (provision/user-emulation.ts). */
 async function checkBinfmt(arch: DebianArch, native: DebianArch | undefined, probe: Probe): Promise<Finding> {
   const is32BitArm = arch === "armhf" || arch === "armel";
-  if (native === "arm64" && is32BitArm && (await arm32Programs(probe.run)).able === true) {
+  if (native === "arm64" && is32BitArm && (await measureArm32El0(probe.run)).able === true) {
     return met("not needed here: the processor runs them");
   }
   const { usable, found, fix } = userEmulation(arch, probe.read);
@@ -80,7 +80,7 @@ async function checkBinfmt(arch: DebianArch, native: DebianArch | undefined, pro
 async function checkKernels(probe: Probe): Promise<Finding> {
   const device = probe.stat(KVM_DEVICE);
   if ("errno" in device && device.errno === "ENOENT") return unmet(`this machine has no ${KVM_DEVICE}`);
-  return findingOf(await arm32Kernels(probe.run));
+  return findingOf(await measureArm32El1(probe.run));
 }
 
 function findingOf({ able, found }: Arm32): Finding {

@@ -174,7 +174,7 @@ export class Creation {
   }
 
   async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
-    const { diskBytes, mirror, securityMirror, security, sshKeyFile, name } = this.#options;
+    const { diskBytes, mirror, securityMirror, security, updates, sshKeyFile, name } = this.#options;
     const plan = this.#planned();
     const keyFile = join(this.#work, "id_ed25519");
     await runOk("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", `bootshare ${name}`, "-f", keyFile]);
@@ -196,6 +196,7 @@ export class Creation {
         mirror,
         securityMirror,
         security,
+        updates,
       },
       {
         step: (step) => say(step === "bootstrap" ? "downloading and installing packages" : step),

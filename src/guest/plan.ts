@@ -42,6 +42,8 @@ export interface CreateOptions {
   readonly securityMirror: string | undefined;
   /** false: without the security suite. */
   readonly security: boolean;
+  /** false: without SUITE-updates. */
+  readonly updates: boolean;
   /** A file with public keys that may log in, beside bootshare's own. */
   readonly sshKeyFile: string | undefined;
   /** Leave what a failed step made where it is. */
@@ -126,7 +128,7 @@ export async function planGuest(
       arch,
       {
         host: host.arch,
-        programs32: host.el0_32,
+        arm32El0: host.arm32El0,
         emulation: async () => await emulation(arch),
       },
       options.secondStage,

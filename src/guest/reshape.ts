@@ -22,7 +22,7 @@ export interface Definitions {
   readonly defineDomain: typeof defineDomain;
 }
 
-export interface Reshaped {
+export interface ReshapeOutcome {
   /** Whether the domain is in another layout now; otherwise it is as it was. */
   readonly done: boolean;
   /** What was done, or what kept it from being done: for a person. Printable. */
@@ -42,7 +42,7 @@ export interface Reshaped {
 export async function reshape(
   guest: Guest,
   libvirt: Definitions = { dumpXml, defineDomain },
-): Promise<Reshaped | undefined> {
+): Promise<ReshapeOutcome | undefined> {
   const { status, paths } = guest;
   if (status.state !== "shut off" || status.saved || status.reason === "saved") return undefined;
   let release = "its next kernel";

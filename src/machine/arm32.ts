@@ -41,7 +41,7 @@ const QEMU_ARGS = [
  * Whether KVM runs 32-bit kernels here. Node has no ioctl(2); perl has, and perl-base is on every Debian machine (it is
  * essential). Where there is no perl, QEMU is asked for a processor without AArch64. /dev/kvm must be there.
  */
-export async function arm32Kernels(starter: Starter = start): Promise<Arm32> {
+export async function measureArm32El1(starter: Starter = start): Promise<Arm32> {
   const perl = await starter("perl", ["-e", PERL_ASKS_KVM]);
   if (!perl.missing) {
     const answer = perl.stdout.trim();
@@ -64,7 +64,7 @@ export async function arm32Kernels(starter: Starter = start): Promise<Arm32> {
  *
  * @throws what the system says when no temporary file can be written
  */
-export async function arm32Programs(starter: Starter = start): Promise<Arm32> {
+export async function measureArm32El0(starter: Starter = start): Promise<Arm32> {
   const dir = await mkdtemp(join(tmpdir(), "bootshare-arm32-"));
   try {
     const program = join(dir, "arm32");

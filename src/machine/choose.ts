@@ -11,7 +11,8 @@ import { DEBIAN_ARCHES, type DebianArch } from "../kernel/arch.ts";
 import { type WorkMode, workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { missingProgram, run } from "../process.ts";
-import { processorModel } from "./host.ts";
+import { hostArch, processorModel } from "./host.ts";
+import { mayRunPrograms } from "./processor.ts";
 import { emulatorOf } from "./shape.ts";
 import { type TrialResult, tryAccelerator } from "./trial.ts";
 
@@ -113,13 +114,8 @@ function resultOf(stored: Trial["result"]): TrialResult {
 }
 
 export const KVM_DEVICE = "/dev/kvm";
-/** Architectures of guests that KVM can run on a host's, by Node's name of the host's. */
-const KVM_RUNS: Readonly<Record<string, readonly DebianArch[]>> = {
-  x64: ["amd64", "i386"],
-  // 32-bit ones only where the processor has 32-bit kernel mode: that is for the trial to find out.
-  arm64: ["arm64", "armhf", "armel"],
-  riscv64: ["riscv64"],
-};
+/** Hosts whose KVM there is a trial guest for (trial-programs.ts), and which Linux has KVM for (32-bit ARM: not since 5.7). */
+const KVM_HOSTS: readonly string[] = ["amd64", "arm64", "riscv64"];
 
 /** What a look at /dev/kvm showed. */
 export type KvmDevice =
@@ -129,15 +125,17 @@ export type KvmDevice =
 /**
  * Why KVM cannot even be tried, from the host's architecture and the device.
  *
+ * @param host Debian's name of the host's architecture, or Node's where Debian has none
  * @param mode in session mode QEMU runs as the very user who looked at the device
  */
 export function obstacleOf(
   arch: DebianArch,
-  hostArch: string,
+  host: string,
   device: KvmDevice,
   mode: WorkMode["name"] = "system",
 ): string | undefined {
-  if (!(KVM_RUNS[hostArch] ?? []).includes(arch)) return `KVM on this host does not run ${arch} guests.`;
+  if (!KVM_HOSTS.includes(host) || !mayRunPrograms(arch, host))
+    return `KVM on this host does not run ${arch} guests.`;
   if (device.errno === "ENOENT") return `This machine has no ${KVM_DEVICE}.`;
   if (device.errno === "EACCES") return `This user may not open ${KVM_DEVICE}.`;
   if (device.errno !== undefined) return `${KVM_DEVICE} cannot be opened (${device.errno}).`;
@@ -151,7 +149,7 @@ export function obstacleOf(
 const machineProbe: Probe = {
   tryAccelerator,
   async kvmObstacle(arch) {
-    return obstacleOf(arch, process.arch, await lookAtDevice(), workMode().name);
+    return obstacleOf(arch, hostArch(), await lookAtDevice(), workMode().name);
   },
   async key(arch, qemuBinary) {
     const { stdout, missing } = await run(qemuBinary, ["--version"], { timeoutMs: 10_000 });

@@ -8,6 +8,7 @@
 import { EXIT, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import type { Accel, AccelChoice } from "./accel.ts";
+import { mayRunKernels } from "./processor.ts";
 import { KERNELS_FOR } from "./shapes-table.ts";
 
 /** What was found out about the host. */
@@ -17,11 +18,11 @@ export interface HostFacts {
   /** Whether KVM really runs a guest of the host's own architecture (trial.ts); the reason is a sentence. */
   readonly kvm: { readonly usable: boolean; readonly reason: string };
   /** arm64: KVM can give a guest 32-bit kernel mode (KVM_CAP_ARM_EL1_32BIT). Undefined: not measured. */
-  readonly el1_32: boolean | undefined;
+  readonly arm32El1: boolean | undefined;
   /** arm64: whether KVM really runs 32-bit kernels, where that was tried. The reason is a sentence. */
   readonly kvm32?: { readonly usable: boolean; readonly reason: string };
   /** arm64: 32-bit programs run. Undefined: not measured. */
-  readonly el0_32: boolean | undefined;
+  readonly arm32El0: boolean | undefined;
   /** arm64: the interrupt controller's version. */
   readonly gic?: 2 | 3 | undefined;
 }
@@ -110,25 +111,21 @@ function candidates(
 
 /** Why KVM does not run such a guest here, a sentence; undefined where it does. */
 function kvmObstacle(kernelArch: DebianArch, userland: DebianArch, host: HostFacts): string | undefined {
-  const possible = host.arch === kernelArch || SIBLINGS[host.arch] === kernelArch;
-  if (!possible) return `KVM on ${host.arch} does not run ${kernelArch} kernels.`;
+  if (!mayRunKernels(kernelArch, host.arch)) return `KVM on ${host.arch} does not run ${kernelArch} kernels.`;
   if (!host.kvm.usable) return host.kvm.reason;
-  if (host.arch === "arm64" && kernelArch === "armhf" && host.el1_32 !== true) {
-    return host.el1_32 === false
+  if (host.arch === "arm64" && kernelArch === "armhf" && host.arm32El1 !== true) {
+    return host.arm32El1 === false
       ? "This host's processor has no 32-bit kernel mode (EL1)."
       : "It is not known whether this host's processor has 32-bit kernel mode (EL1).";
   }
   if (kernelArch === "armhf" && host.kvm32?.usable === false) return host.kvm32.reason;
-  if (kernelArch === "arm64" && userland !== "arm64" && host.el0_32 !== true) {
-    return host.el0_32 === false
+  if (kernelArch === "arm64" && userland !== "arm64" && host.arm32El0 !== true) {
+    return host.arm32El0 === false
       ? "This host's processor runs no 32-bit programs (EL0)."
       : "It is not known whether this host's processor runs 32-bit programs (EL0).";
   }
   return undefined;
 }
-
-/** Another architecture whose kernels a host's KVM may run. */
-const SIBLINGS: Readonly<Record<string, DebianArch>> = { amd64: "i386", arm64: "armhf" };
 
 function whyKvm(
   kernelArch: DebianArch,

@@ -1,11 +1,12 @@
 /** Finds out what {@link guestKernelArch} decides by. Measured each time, but for trials, which are remembered. */
 import { readFile } from "node:fs/promises";
 import { errnoOf } from "../errors.ts";
-import type { DebianArch } from "../kernel/arch.ts";
-import { arm32Kernels, arm32Programs, type Starter } from "./arm32.ts";
+import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
+import { measureArm32El0, measureArm32El1, type Starter } from "./arm32.ts";
 import { kvmResult } from "./choose.ts";
 import type { HostFacts } from "./guest-kernel.ts";
 import { hostArch } from "./host.ts";
+import { mayRunPrograms } from "./processor.ts";
 import type { TrialResult } from "./trial.ts";
 
 /** What {@link hostFacts} asks of the machine. Tests, and doctor, put in their own. */
@@ -31,29 +32,23 @@ export async function hostFacts(arch: DebianArch, options: HostFactsOptions = {}
   const host = options.host ?? hostArch();
   const kvmOf = options.kvm ?? (async (kernelArch: DebianArch) => await kvmResult(kernelArch));
   const read = options.read ?? readSmall;
+  const possible = mayRunPrograms(arch, host);
   // Where KVM here has nothing for such guests, asking for them says so without a trial.
-  const { usable, reason } = await kvmOf(hostKernelFor(arch, host) ?? arch);
+  const { usable, reason } = await kvmOf(possible && isDebianArch(host) ? host : arch);
   const kvm = { usable, reason };
-  if (host !== "arm64" || hostKernelFor(arch, host) === undefined) {
-    return { arch: host, kvm, el1_32: undefined, el0_32: undefined };
+  if (host !== "arm64" || !possible) {
+    return { arch: host, kvm, arm32El1: undefined, arm32El0: undefined };
   }
   const gic = gicVersion((await read("/proc/interrupts")) ?? "");
-  if (arch === "arm64") return { arch: host, kvm, el1_32: undefined, el0_32: undefined, gic };
-  const el1_32 = usable ? (await arm32Kernels(options.start)).able : undefined;
-  const el0_32 = (await arm32Programs(options.start)).able;
+  if (arch === "arm64") return { arch: host, kvm, arm32El1: undefined, arm32El0: undefined, gic };
+  const arm32El1 = usable ? (await measureArm32El1(options.start)).able : undefined;
+  const arm32El0 = (await measureArm32El0(options.start)).able;
   // That the processor could is not yet that KVM does.
-  const kvm32 = el1_32 === true ? await kvmOf("armhf") : undefined;
+  const kvm32 = arm32El1 === true ? await kvmOf("armhf") : undefined;
   return {
-    ...{ arch: host, kvm, el1_32, el0_32, gic },
+    ...{ arch: host, kvm, arm32El1, arm32El0, gic },
     ...(kvm32 === undefined ? {} : { kvm32: { usable: kvm32.usable, reason: kvm32.reason } }),
   };
-}
-
-/** The host's own architecture, where its processor may run programs of `arch`. */
-function hostKernelFor(arch: DebianArch, host: string): DebianArch | undefined {
-  if (arch === host) return arch;
-  if (host === "amd64" && arch === "i386") return "amd64";
-  return host === "arm64" && (arch === "armhf" || arch === "armel") ? "arm64" : undefined;
 }
 
 /**

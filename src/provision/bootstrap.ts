@@ -119,7 +119,7 @@ const PAUSES_S = [10, 30];
  * Makes `root`. An archive that is being updated is tried three times. On failure or abort `root` is removed.
  *
  * @param log gets each line that mmdebstrap prints; not trusted
- * @throws {UserError} `SECURITY_SUITE_UNAVAILABLE`, `BOOTSTRAP_FAILED`, `PROGRAM_MISSING`
+ * @throws {UserError} `SECURITY_SUITE_UNAVAILABLE`, `UPDATES_SUITE_UNAVAILABLE`, `BOOTSTRAP_FAILED`, `PROGRAM_MISSING`
  * @throws the signal's reason when aborted
  */
 export async function bootstrap(
@@ -187,7 +187,13 @@ async function once(
   return result.exitCode === 0 ? undefined : lines.join("\n");
 }
 
-export type FailureCause = "security archive" | "archive" | "unreachable archive" | "other";
+export type FailureCause =
+  | "security archive"
+  /** SUITE-updates alone: the rest of the archive could be read. */
+  | "updates suite"
+  | "archive"
+  | "unreachable archive"
+  | "other";
 
 const INCONSISTENT =
   /Hash Sum mismatch|File has unexpected size|Mirror sync in progress|is not valid yet|is expired|does not have a Release file|no longer has a Release file|\b(404|403|50[0234]) |Clearsigned file isn't valid|Splitting up .* failed/;
@@ -198,53 +204,66 @@ const UNREACHABLE =
 
 /**
  * Why mmdebstrap failed. An archive that changes while it is read, or that is out of reach, is told from everything else;
- * which archive is told by the address or the suite (`trixie-security`) in apt's own error lines (`E:`, `W:`, `Err:`, and
+ * which one is told by the address or the suite (`trixie-security`, `trixie-updates`) in apt's own error lines (`E:`, `W:`, `Err:`, and
  * the indented lines after them).
  */
 export function classifyFailure(output: string, securityMirror: string | undefined): FailureCause {
   let archive = false;
+  let updates = false;
   let unreachable = false;
   let inError = false;
   let security = false;
+  let inUpdates = false;
   for (const line of output.split("\n")) {
     if (/^(E:|W:|Err:)/.test(line)) {
       inError = true;
       security = isAbout(line, securityMirror);
+      inUpdates = UPDATES.test(line);
     } else if (!/^\s/.test(line)) inError = false;
     const nobody = UNREACHABLE.test(line);
     if (!inError || !(nobody || INCONSISTENT.test(line))) continue;
     if (security || isAbout(line, securityMirror)) return "security archive";
     if (nobody) unreachable = true;
+    else if (inUpdates || UPDATES.test(line)) updates = true;
     else archive = true;
   }
   if (unreachable) return "unreachable archive";
-  return archive ? "archive" : "other";
+  if (archive) return "archive";
+  return updates ? "updates suite" : "other";
 }
+
+/** In apt's lines the suite stands in an address, or as a word by itself. */
+const UPDATES = /(\/dists\/| )[a-z]+-updates[ /]/;
 
 function isAbout(line: string, securityMirror: string | undefined): boolean {
   if (securityMirror === undefined) return false;
   return line.includes(`${securityMirror}/`) || / [a-z]+-security[ /]/.test(line);
 }
 
-const HINTS: Readonly<Record<Exclude<FailureCause, "security archive">, string>> = {
+const HINTS: Readonly<Record<FailureCause, string>> = {
+  "security archive": "Try again later, or go without it for now: --no-security",
+  "updates suite": "Try again later, or go without it for now: --no-updates",
   archive: "Try again later, or name another mirror: --mirror",
   "unreachable archive": "Look at this machine's network, or name another mirror: --mirror",
   other: "With --keep, the whole log stays for a look at it.",
 };
 
 function failure(options: BootstrapOptions, cause: FailureCause, output: string): UserError {
-  const detail = lastLines(output);
-  if (cause === "security archive") {
-    return new UserError(
-      "SECURITY_SUITE_UNAVAILABLE",
-      `The security archive of Debian ${options.suite.name} could not be read, in ${PAUSES_S.length + 1} tries.`,
-      { hint: "Try again later, or go without it for now: --no-security", detail },
-    );
+  const { name } = options.suite;
+  const more = { hint: HINTS[cause], detail: lastLines(output) };
+  const inTries = `could not be read, in ${PAUSES_S.length + 1} tries.`;
+  switch (cause) {
+    case "security archive":
+      return new UserError(
+        "SECURITY_SUITE_UNAVAILABLE",
+        `The security archive of Debian ${name} ${inTries}`,
+        more,
+      );
+    case "updates suite":
+      return new UserError("UPDATES_SUITE_UNAVAILABLE", `The suite ${name}-updates ${inTries}`, more);
+    default:
+      return new UserError("BOOTSTRAP_FAILED", `Debian ${name} could not be installed.`, more);
   }
-  return new UserError("BOOTSTRAP_FAILED", `Debian ${options.suite.name} could not be installed.`, {
-    hint: HINTS[cause],
-    detail,
-  });
 }
 
 /** mmdebstrap names the file of sources 0000NAME.sources. */

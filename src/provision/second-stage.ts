@@ -4,6 +4,7 @@
  */
 import { EXIT, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
+import { mayRunPrograms } from "../machine/processor.ts";
 import type { Emulation } from "./user-emulation.ts";
 
 export type SecondStage =
@@ -21,7 +22,7 @@ export interface SecondStageFacts {
   /** Debian's name of the host's architecture, or Node's where Debian has none. */
   readonly host: string;
   /** 32-bit programs run on this arm64 host; undefined: not known. */
-  readonly programs32: boolean | undefined;
+  readonly arm32El0: boolean | undefined;
   /** Asked for where the host's processor does not run the programs. */
   readonly emulation: () => Promise<Emulation>;
 }
@@ -29,11 +30,10 @@ export interface SecondStageFacts {
 /** Whether this host's own processor runs programs of an architecture. */
 export function runsNatively(
   arch: DebianArch,
-  { host, programs32 }: Pick<SecondStageFacts, "host" | "programs32">,
+  { host, arm32El0 }: Pick<SecondStageFacts, "host" | "arm32El0">,
 ): boolean {
-  if (arch === host) return true;
-  if (host === "amd64") return arch === "i386";
-  return host === "arm64" && (arch === "armhf" || arch === "armel") && programs32 === true;
+  if (!mayRunPrograms(arch, host)) return false;
+  return host !== "arm64" || arch === "arm64" || arm32El0 === true;
 }
 
 /**

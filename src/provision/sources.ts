@@ -14,6 +14,8 @@ export interface Mirrors {
   readonly archive: string;
   /** undefined: the guest goes without the security archive. */
   readonly security: string | undefined;
+  /** false: the guest goes without SUITE-updates, which is on the mirror of the archive. */
+  readonly updates: boolean;
 }
 
 export interface MirrorWishes {
@@ -23,6 +25,8 @@ export interface MirrorWishes {
   readonly securityMirror?: string | undefined;
   /** false: without the security archive. */
   readonly security: boolean;
+  /** false: without SUITE-updates. */
+  readonly updates: boolean;
 }
 
 const FORMAT = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
@@ -69,7 +73,8 @@ export function chooseMirrors(host: HostMirrors, wishes: MirrorWishes): Mirrors 
       exitCode: EXIT.unusable,
     });
   }
-  if (!wishes.security) return { archive, security: undefined };
+  const { updates } = wishes;
+  if (!wishes.security) return { archive, security: undefined, updates };
   const security =
     wishes.securityMirror === undefined ? host.security : checkMirrorUrl(wishes.securityMirror);
   if (security === undefined) {
@@ -82,7 +87,7 @@ export function chooseMirrors(host: HostMirrors, wishes: MirrorWishes): Mirrors 
       },
     );
   }
-  return { archive, security };
+  return { archive, security, updates };
 }
 
 /**
@@ -120,7 +125,8 @@ function withoutSlash(url: string): string {
 export function aptSources(suite: Suite, mirrors: Mirrors, components: readonly string[] = ["main"]): string {
   const stanza = (uri: string, suites: string): string =>
     `Types: deb\nURIs: ${uri}\nSuites: ${suites}\nComponents: ${components.join(" ")}\nSigned-By: ${KEYRING}\n`;
-  const stanzas = [stanza(mirrors.archive, `${suite.name} ${suite.name}-updates`)];
+  const updates = mirrors.updates ? ` ${suite.name}-updates` : "";
+  const stanzas = [stanza(mirrors.archive, `${suite.name}${updates}`)];
   if (mirrors.security !== undefined) stanzas.push(stanza(mirrors.security, `${suite.name}-security`));
   return stanzas.join("\n");
 }

@@ -36,21 +36,31 @@ export const ARMHF: Pick<Shared, "name" | "suite" | "share"> = {
 
 export const SIZE = ["--memory", "1G", "--disk", "8G"];
 
+/** What a mirror at times has inconsistent lists of, by the error that `create` ends with, and how to do without it. */
+const WITHOUT: Readonly<Record<string, string>> = {
+  SECURITY_SUITE_UNAVAILABLE: "--no-security",
+  UPDATES_SUITE_UNAVAILABLE: "--no-updates",
+};
+
 /**
- * Makes a guest of another architecture. A mirror's security archive is at times inconsistent for some of them: what a person
- * would do then is done here, and said.
+ * Makes a guest of another architecture. A mirror's security archive and its updates are at times inconsistent for some of
+ * them: what a person would do then is done here, and said.
  *
  * @returns what `create` printed
  */
 export async function createForeign(name: string, arch: string, ...options: string[]): Promise<string> {
   const args = ["create", name, "--arch", arch, ...SIZE, ...options];
-  const first = await tryBootshare(...args);
-  if (first.exitCode === 0) return first.stdout;
-  if (!first.stderr.includes("SECURITY_SUITE_UNAVAILABLE")) {
-    throw new Error(`create --arch ${arch}: exit code ${first.exitCode}\n${first.stdout}\n${first.stderr}`);
+  for (;;) {
+    const { exitCode, stdout, stderr } = await tryBootshare(...args);
+    if (exitCode === 0) return stdout;
+    const code = /\[([A-Z_]+)\]$/m.exec(stderr)?.[1] ?? "";
+    const option = WITHOUT[code];
+    if (option === undefined || args.includes(option)) {
+      throw new Error(`create --arch ${arch}: exit code ${exitCode}\n${stdout}\n${stderr}`);
+    }
+    console.error(`${code} for ${arch}: going on with ${option}`);
+    args.push(option);
   }
-  console.error(`the security archive has no consistent lists for ${arch} now; going on without it`);
-  return await bootshare(...args, "--no-security");
 }
 
 /** Makes the guest unless an earlier file did, and sees to it that it is up. */

@@ -26,20 +26,20 @@ function planOn(host: HostFacts, stage: CreatePlan["stage"]): CreatePlan {
 const ARM: HostFacts = {
   arch: "arm64",
   kvm: { usable: true, reason: "KVM ran the trial guest." },
-  el1_32: true,
-  el0_32: true,
+  arm32El1: true,
+  arm32El0: true,
   gic: 3,
 };
 const hosts: [string, HostFacts, CreatePlan["stage"]][] = [
   ["an arm64 host with 32-bit EL1", ARM, "native"],
-  ["an arm64 host with 32-bit EL0 alone", { ...ARM, el1_32: false }, "native"],
+  ["an arm64 host with 32-bit EL0 alone", { ...ARM, arm32El1: false }, "native"],
   [
     "an amd64 host",
     {
       arch: "amd64",
       kvm: { usable: true, reason: "KVM works." },
-      el1_32: undefined,
-      el0_32: undefined,
+      arm32El1: undefined,
+      arm32El0: undefined,
     },
     "qemu-user",
   ],

@@ -14,7 +14,7 @@ import { appendEvents, readEvents, readState } from "../../../src/boot/log.ts";
 import { prepareBoot } from "../../../src/boot/prepare.ts";
 import { UserError } from "../../../src/errors.ts";
 import type { Guest } from "../../../src/guest/inventory.ts";
-import { type Definitions, type Reshaped, reshape } from "../../../src/guest/reshape.ts";
+import { type Definitions, type ReshapeOutcome, reshape } from "../../../src/guest/reshape.ts";
 import { configName } from "../../../src/kernel/config.ts";
 import { type Layout, MMIO, PCI, PCI_LOW } from "../../../src/kernel/features.ts";
 import { judge } from "../../../src/kernel/verdict.ts";
@@ -71,7 +71,7 @@ function removeAll(): void {
 }
 
 const off = { state: "shut off", reason: "shutdown", saved: false };
-const run = async (status = off): Promise<Reshaped | undefined> => {
+const run = async (status = off): Promise<ReshapeOutcome | undefined> => {
   const guest: Guest = { uuid: UUID, name: "worker-1", status, paths };
   return await reshape(guest, libvirt);
 };

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Arm32, arm32Programs, judgePrograms, type ProgramStart } from "../../../src/machine/arm32.ts";
+import { type Arm32, judgePrograms, measureArm32El0, type ProgramStart } from "../../../src/machine/arm32.ts";
 import { armhfProgram, EXIT_BASH, EXIT_RAN, EXIT_SHELL } from "../../../src/machine/arm32-program.ts";
 import { type RunResult, run } from "../../../src/process.ts";
 
@@ -33,7 +33,7 @@ describe("judgePrograms", () => {
   });
 });
 
-describe("arm32Programs", () => {
+describe("measureArm32El0", () => {
   const ended = (result: Partial<RunResult>): RunResult => ({
     ...{ command: "", exitCode: 0, stdout: "", stderr: "", timedOut: false, missing: false },
     ...result,
@@ -50,7 +50,7 @@ describe("arm32Programs", () => {
   ])("%s", async (_what, result, lscpu, able, found) => {
     let file = "";
     let mode = 0;
-    const answer = await arm32Programs(async (program) => {
+    const answer = await measureArm32El0(async (program) => {
       if (program === "lscpu") return ended({ stdout: lscpu });
       file = program;
       mode = statSync(program).mode & 0o777;
@@ -65,7 +65,7 @@ describe("arm32Programs", () => {
   // An entry of binfmt_misc for ARM, as qemu-user-static makes it, changes nothing here.
   test.skipIf(process.arch === "arm64" || process.arch === "arm")(
     "no other processor runs them (skipped on ARM)",
-    async () => expect(await arm32Programs()).toMatchObject({ able: false }),
+    async () => expect(await measureArm32El0()).toMatchObject({ able: false }),
   );
 });
 

@@ -108,23 +108,23 @@ describe("kvmResult", () => {
 describe("obstacleOf", () => {
   const device = (mode: number) => ({ mode: 0o020000 | mode });
   test.each([
-    ["amd64", "x64", device(0o660), undefined],
-    ["amd64", "x64", device(0o666), undefined],
-    ["i386", "x64", device(0o660), undefined],
-    ["amd64", "x64", device(0o600), /Only root/],
-    ["amd64", "x64", { errno: "ENOENT" }, /no \/dev\/kvm/],
-    ["amd64", "x64", { errno: "EACCES" }, /may not open/],
-    ["amd64", "x64", { errno: "EIO" }, /EIO/],
-    ["arm64", "x64", device(0o660), /does not run arm64/],
+    ["amd64", "amd64", device(0o660), undefined],
+    ["amd64", "amd64", device(0o666), undefined],
+    ["i386", "amd64", device(0o660), undefined],
+    ["amd64", "amd64", device(0o600), /Only root/],
+    ["amd64", "amd64", { errno: "ENOENT" }, /no \/dev\/kvm/],
+    ["amd64", "amd64", { errno: "EACCES" }, /may not open/],
+    ["amd64", "amd64", { errno: "EIO" }, /EIO/],
+    ["arm64", "amd64", device(0o660), /does not run arm64/],
     ["amd64", "arm64", device(0o660), /does not run amd64/],
     ["arm64", "arm64", device(0o660), undefined],
     ["armhf", "arm64", device(0o660), undefined],
     ["armel", "arm64", device(0o660), undefined],
     ["armhf", "arm64", { errno: "ENOENT" }, /no \/dev\/kvm/],
-    ["armhf", "arm", device(0o660), /does not run armhf/],
+    ["armhf", "armhf", device(0o660), /does not run armhf/],
     ["riscv64", "riscv64", device(0o660), undefined],
     ["s390x", "s390x", device(0o660), /does not run s390x/],
-    ["ppc64el", "ppc64", device(0o660), /does not run ppc64el/],
+    ["ppc64el", "ppc64el", device(0o660), /does not run ppc64el/],
     ["amd64", "mips", device(0o660), /does not run/],
   ] as const)("%s on %s, %j", (arch, host, found, expected) => {
     const obstacle = obstacleOf(arch, host, found);

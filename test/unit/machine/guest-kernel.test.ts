@@ -11,18 +11,18 @@ import { KERNELS_FOR, SHAPES } from "../../../src/machine/shapes-table.ts";
 
 const kvm = { usable: true, reason: "KVM ran a guest." };
 const noKvm = { usable: false, reason: "This machine has no /dev/kvm." };
-const none = { el1_32: undefined, el0_32: undefined };
+const none = { arm32El1: undefined, arm32El0: undefined };
 const hosts = {
   pc: { arch: "amd64", kvm, ...none },
   "pc without KVM": { arch: "amd64", kvm: noKvm, ...none },
   /** Cortex-A57, A72. */
-  "A72 server": { arch: "arm64", kvm, el1_32: true, el0_32: true, gic: 3 },
+  "A72 server": { arch: "arm64", kvm, arm32El1: true, arm32El0: true, gic: 3 },
   /** Neoverse N1, V1. */
-  "N1 server": { arch: "arm64", kvm, el1_32: false, el0_32: true, gic: 3 },
+  "N1 server": { arch: "arm64", kvm, arm32El1: false, arm32El0: true, gic: 3 },
   /** Neoverse N2, V2, Apple, ThunderX. */
-  "64-bit server": { arch: "arm64", kvm, el1_32: false, el0_32: false, gic: 3 },
+  "64-bit server": { arch: "arm64", kvm, arm32El1: false, arm32El0: false, gic: 3 },
   "arm64 not measured": { arch: "arm64", kvm, ...none },
-  "A72 without KVM": { arch: "arm64", kvm: noKvm, el1_32: true, el0_32: true },
+  "A72 without KVM": { arch: "arm64", kvm: noKvm, arm32El1: true, arm32El0: true },
   riscv: { arch: "riscv64", kvm, ...none },
   s390: { arch: "s390x", kvm, ...none },
   strange: { arch: "loong64", kvm, ...none },

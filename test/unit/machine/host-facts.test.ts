@@ -53,7 +53,7 @@ const APPLE: Host = { arch: "arm64", kvm: ["arm64"], el1: "0", programs: EXIT_SH
 const NO_KVM: Host = { arch: "arm64", kvm: [], el1: "1", programs: EXIT_RAN };
 
 describe("hostFacts", () => {
-  const unmeasured = { el1_32: undefined, el0_32: undefined };
+  const unmeasured = { arm32El1: undefined, arm32El0: undefined };
   const ran = (arch: string) => ({ usable: true, reason: `KVM ran ${arch}.` });
   const not = (arch: string) => ({ usable: false, reason: `KVM does not run ${arch}.` });
 
@@ -66,28 +66,38 @@ describe("hostFacts", () => {
       "a Cortex-A72",
       A72,
       "armhf",
-      { arch: "arm64", kvm: ran("arm64"), kvm32: ran("armhf"), el1_32: true, el0_32: true, gic: 2 },
+      { arch: "arm64", kvm: ran("arm64"), kvm32: ran("armhf"), arm32El1: true, arm32El0: true, gic: 2 },
     ],
     ["a Cortex-A72", A72, "amd64", { arch: "arm64", kvm: not("amd64"), ...unmeasured }],
-    ["a Neoverse N1", N1, "armhf", { arch: "arm64", kvm: ran("arm64"), el1_32: false, el0_32: true, gic: 3 }],
-    ["a Neoverse N1", N1, "armel", { arch: "arm64", kvm: ran("arm64"), el1_32: false, el0_32: true, gic: 3 }],
+    [
+      "a Neoverse N1",
+      N1,
+      "armhf",
+      { arch: "arm64", kvm: ran("arm64"), arm32El1: false, arm32El0: true, gic: 3 },
+    ],
+    [
+      "a Neoverse N1",
+      N1,
+      "armel",
+      { arch: "arm64", kvm: ran("arm64"), arm32El1: false, arm32El0: true, gic: 3 },
+    ],
     [
       "an Apple M1",
       APPLE,
       "armhf",
-      { arch: "arm64", kvm: ran("arm64"), el1_32: false, el0_32: false, gic: undefined },
+      { arch: "arm64", kvm: ran("arm64"), arm32El1: false, arm32El0: false, gic: undefined },
     ],
     [
       "an ARM host without KVM",
       NO_KVM,
       "armhf",
-      { arch: "arm64", kvm: not("arm64"), el1_32: undefined, el0_32: true, gic: undefined },
+      { arch: "arm64", kvm: not("arm64"), arm32El1: undefined, arm32El0: true, gic: undefined },
     ],
     [
       "a KVM that promises 32-bit kernels and fails",
       { ...A72, kvm: ["arm64"] },
       "armhf",
-      { arch: "arm64", kvm: ran("arm64"), kvm32: not("armhf"), el1_32: true, el0_32: true, gic: 2 },
+      { arch: "arm64", kvm: ran("arm64"), kvm32: not("armhf"), arm32El1: true, arm32El0: true, gic: 2 },
     ],
     [
       "a RISC-V host",

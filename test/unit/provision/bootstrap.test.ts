@@ -125,6 +125,36 @@ E: Failed to fetch ${ARCHIVE}/pool/main/b/bash/bash_1_amd64.deb  Could not conne
       `E: Failed to fetch ${SECURITY}/dists/trixie-security/InRelease  Could not connect to mirror.example.org:80`,
       "security archive",
     ],
+    [
+      "the updates alone",
+      `Err:6 ${ARCHIVE} trixie-updates/main riscv64 Packages
+  File has unexpected size (720 != 1108). Mirror sync in progress? [IP: 192.0.2.1 80]
+E: Failed to fetch ${ARCHIVE}/dists/trixie-updates/main/binary-riscv64/Packages.xz  File has unexpected size (720 != 1108)
+E: Some index files failed to download. They have been ignored, or old ones used instead.`,
+      "updates suite",
+    ],
+    [
+      "a mirror without the updates",
+      `E: The repository '${ARCHIVE} trixie-updates Release' does not have a Release file.`,
+      "updates suite",
+    ],
+    [
+      "the updates and the archive itself",
+      `E: Failed to fetch ${ARCHIVE}/dists/trixie-updates/main/Packages.xz  Hash Sum mismatch
+E: Failed to fetch ${ARCHIVE}/dists/trixie/main/Packages.xz  Hash Sum mismatch`,
+      "archive",
+    ],
+    [
+      "the updates and the security archive",
+      `E: Failed to fetch ${ARCHIVE}/dists/trixie-updates/main/Packages.xz  Hash Sum mismatch
+E: Failed to fetch ${SECURITY}/dists/trixie-security/main/Packages.xz  Hash Sum mismatch`,
+      "security archive",
+    ],
+    [
+      "nobody at the archive, when the updates were read first",
+      `E: Failed to fetch ${ARCHIVE}/dists/trixie-updates/InRelease  Could not connect to mirror.example.org:80`,
+      "unreachable archive",
+    ],
     ["a package that does not exist", "E: Unable to locate package nonsense", "other"],
     [
       "a signature",

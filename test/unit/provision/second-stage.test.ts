@@ -11,7 +11,7 @@ const NONE: Emulation = {
 };
 
 describe("runsNatively", () => {
-  const cases: [host: string, programs32: boolean | undefined, arch: DebianArch, native: boolean][] = [
+  const cases: [host: string, arm32El0: boolean | undefined, arch: DebianArch, native: boolean][] = [
     ["amd64", undefined, "amd64", true],
     ["amd64", undefined, "i386", true],
     ["amd64", undefined, "armhf", false],
@@ -25,15 +25,15 @@ describe("runsNatively", () => {
     ["i386", undefined, "amd64", false],
     ["mips64", undefined, "amd64", false],
   ];
-  it.each(cases)("host %s, 32-bit programs %s, guest %s: %s", (host, programs32, arch, native) => {
-    expect(runsNatively(arch, { host, programs32 })).toBe(native);
+  it.each(cases)("host %s, 32-bit programs %s, guest %s: %s", (host, arm32El0, arch, native) => {
+    expect(runsNatively(arch, { host, arm32El0 })).toBe(native);
   });
 });
 
 describe("secondStage", () => {
   const facts = (emulation: Emulation) => ({
     host: "amd64",
-    programs32: undefined,
+    arm32El0: undefined,
     emulation: async () => emulation,
   });
 

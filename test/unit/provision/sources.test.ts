@@ -69,7 +69,9 @@ describe("chooseMirrors", () => {
     ["both own", none, { security: true, mirror: own, securityMirror: security }, { archive: own, security }],
     ["own, no security", none, { security: false, mirror: own }, { archive: own, security: undefined }],
   ])("%s", (_name, mirrors, wishes, expected) => {
-    expect(chooseMirrors(mirrors, wishes)).toEqual(expected);
+    for (const updates of [true, false]) {
+      expect(chooseMirrors(mirrors, { ...wishes, updates })).toEqual({ ...expected, updates });
+    }
   });
 
   it.each([
@@ -78,7 +80,7 @@ describe("chooseMirrors", () => {
     ["MIRROR_INVALID", host, { security: true, mirror: "ftp://mirror.example.org/debian" }],
     ["MIRROR_INVALID", host, { security: true, securityMirror: "" }],
   ])("%s", (code, mirrors, wishes) => {
-    expect(codeOf(() => chooseMirrors(mirrors, wishes))).toBe(code);
+    expect(codeOf(() => chooseMirrors(mirrors, { ...wishes, updates: true }))).toBe(code);
   });
 });
 
@@ -105,7 +107,7 @@ describe("checkMirrorUrl", () => {
 
 describe("aptSources", () => {
   it("is one stanza for the suite and its updates, and one for security", () => {
-    expect(aptSources(findSuite("trixie"), { archive, security })).toBe(`Types: deb
+    expect(aptSources(findSuite("trixie"), { archive, security, updates: true })).toBe(`Types: deb
 URIs: http://mirror.example.org/debian
 Suites: trixie trixie-updates
 Components: main
@@ -119,8 +121,13 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 `);
   });
 
+  it("leaves the updates out when asked", () => {
+    const text = aptSources(findSuite("trixie"), { archive, security, updates: false });
+    expect(text.match(/^Suites:.*$/gm)).toEqual(["Suites: trixie", "Suites: trixie-security"]);
+  });
+
   it("leaves security out when asked, and takes components", () => {
-    const text = aptSources(findSuite("bookworm"), { archive, security: undefined }, [
+    const text = aptSources(findSuite("bookworm"), { archive, security: undefined, updates: true }, [
       "main",
       "non-free-firmware",
     ]);
