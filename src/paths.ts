@@ -28,11 +28,16 @@ export function statePaths(root: string = workMode().stateRoot) {
     serviceLock: join(root, "service.lock"),
     /** Output of a service that bootshare started by itself, on machines without systemd. */
     serviceLog: join(root, "service.log"),
+    /** Held (flock) while ports for a guest's workers are chosen and written down. */
+    workerPorts: join(root, "worker-ports.lock"),
     /** What the hook did, a line each, bounded. */
     hookLog: join(root, "hook.log"),
   } as const;
 }
 export type StatePaths = ReturnType<typeof statePaths>;
+
+/** Of a guest's folder, and of the work folder of one that is being made. */
+export const WORKER_FILE = "worker.json";
 
 /** Names below one guest's folder. */
 export function guestPaths(dir: string) {
@@ -72,6 +77,8 @@ export function guestPaths(dir: string) {
     knownHosts: join(dir, "ssh", "known_hosts"),
     /** What create did, kept for `logs --create`. */
     createLog: join(dir, "create.log"),
+    /** What it works for, where it is a worker. */
+    worker: join(dir, WORKER_FILE),
     /** Held (flock) while a person's command or the reconciler changes the guest. */
     lock: join(dir, "lock"),
   } as const;

@@ -4,6 +4,8 @@ import { EXIT, UserError } from "../errors.ts";
 import { type CreateStep, Creation } from "../guest/create.ts";
 import { type CreateOptions, type CreatePlan, planGuest, toMiB } from "../guest/plan.ts";
 import { parseSize } from "../guest/size.ts";
+import { MAX_INSTANCES, MAX_JOBS, WORKER_ROLES, type WorkerRole } from "../guest/worker.ts";
+import type { WorkerPlan, WorkerWishes } from "../guest/worker-plan.ts";
 import { DEBIAN_ARCHES } from "../kernel/arch.ts";
 import type { NetworkSpec } from "../libvirt/domain-create.ts";
 import { ACCEL_CHOICES } from "../machine/accel.ts";
@@ -65,6 +67,17 @@ export const create = defineCommand({
       flags: "--second-stage <where>",
       text: "where scripts of another architecture's packages run: auto, host, guest (default auto: the host where it can)",
     },
+    {
+      flags: "--role <role>",
+      text: `what the guest is for: ${WORKER_ROLES.join(", ")} (docs/obs-workers.md)`,
+    },
+    { flags: "--obs-repo <host:port>", text: "obs-worker: OBS's repository server, as this host reaches it" },
+    { flags: "--obs-src <host:port>", text: "obs-worker: OBS's source server, likewise" },
+    { flags: "--instances <count>", text: "obs-worker: workers in the guest (default 1)" },
+    {
+      flags: "--jobs <count>",
+      text: "obs-worker: jobs of make in a build (default: the guest's CPUs by its workers)",
+    },
     { flags: "--dry-run", text: "say what would be made and why, and make nothing" },
     { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
     TRIES_OPTION,
@@ -74,6 +87,10 @@ export const create = defineCommand({
     ["bootshare create worker1", "a Debian 13 guest"],
     ["bootshare create old --suite bookworm --share 9p --memory 4G", "a Debian 12 guest, /boot by 9p"],
     ["bootshare create arm1 --arch armhf", "32-bit ARM; under KVM where this host's processor can"],
+    [
+      "bootshare create b1 --arch armhf --role obs-worker --obs-repo obs.example.org:5252 --obs-src obs.example.org:5352",
+      "a build worker of the Open Build Service",
+    ],
     ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
   ],
   schema: z.object({
@@ -96,6 +113,11 @@ export const create = defineCommand({
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
       .default("auto"),
     secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).default("auto"),
+    role: z.enum(WORKER_ROLES, { error: WORKER_ROLES.join(", ") }).optional(),
+    obsRepo: z.string().optional(),
+    obsSrc: z.string().optional(),
+    instances: countSchema("a number of workers", MAX_INSTANCES),
+    jobs: countSchema("a number of jobs", MAX_JOBS),
     dryRun: z.boolean().default(false),
     keep: z.boolean().default(false),
     tries: triesSchema,
@@ -124,6 +146,7 @@ export const create = defineCommand({
       keep: options.keep,
       tries: options.tries,
       bootTimeout: options.bootTimeout,
+      worker: workerWishes(options),
     };
     if (options.dryRun) {
       printLines(planLines(await planGuest(wishes, foreseenEmulation)));
@@ -205,6 +228,7 @@ export function planLines(plan: CreatePlan): string[] {
     ["Size of /boot", bootBytes === undefined ? "no limit" : `at most ${toMiB(bootBytes)} MiB`],
     ["Installed by", STAGES[plan.stage]],
   ];
+  if (plan.worker !== undefined) rows.push(["Role", roleLine(plan.worker)]);
   if (kernel.warning !== undefined) rows.push(["Warning", kernel.warning]);
   return [...table(rows), "", "Nothing was made."];
 }
@@ -219,6 +243,11 @@ function machineLine({ machine, cpu, bus, gic, console: serial, emulator, tested
     emulator,
   ];
   return `${words.join(", ")}${tested ? "" : "; untested"}`;
+}
+
+function roleLine({ role, repo, src, instances, jobs }: WorkerPlan): string {
+  const servers = `of ${repo.host}:${repo.port} and ${src.host}:${src.port}`;
+  return `${role} ${servers}, ${instances} ${instances === 1 ? "worker" : "workers"}, ${jobs} ${jobs === 1 ? "job" : "jobs"} in a build`;
 }
 
 const STAGES: Readonly<Record<SecondStage, string>> = {
@@ -238,6 +267,52 @@ function serviceNeeded(): UserError {
 function interrupted(name: string, signal: string): UserError {
   return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {
     exitCode: EXIT.failed,
+  });
+}
+
+function countSchema(what: string, most: number) {
+  return z.coerce
+    .number({ error: what })
+    .int()
+    .min(1)
+    .max(most, { error: `at most ${most}` })
+    .optional();
+}
+
+interface WorkerOptions {
+  readonly role?: WorkerRole | undefined;
+  readonly obsRepo?: string | undefined;
+  readonly obsSrc?: string | undefined;
+  readonly instances?: number | undefined;
+  readonly jobs?: number | undefined;
+  readonly cpus: number;
+}
+
+function workerWishes({
+  role,
+  obsRepo,
+  obsSrc,
+  instances,
+  jobs,
+  cpus,
+}: WorkerOptions): WorkerWishes | undefined {
+  if (role !== undefined) {
+    const workers = instances ?? 1;
+    return {
+      role,
+      obsRepo,
+      obsSrc,
+      instances: workers,
+      jobs: jobs ?? Math.max(1, Math.floor(cpus / workers)),
+    };
+  }
+  const given = Object.entries({ "obs-repo": obsRepo, "obs-src": obsSrc, instances, jobs }).find(
+    ([, value]) => value !== undefined,
+  );
+  if (given === undefined) return undefined;
+  throw new UserError("USAGE", `--${given[0]} is for a guest that has a role.`, {
+    exitCode: EXIT.usage,
+    hint: "Add --role obs-worker.",
   });
 }
 

@@ -4,6 +4,7 @@ import { console_ } from "./console.ts";
 import { create } from "./create.ts";
 import { delete_ } from "./delete.ts";
 import { doctor } from "./doctor.ts";
+import { drain } from "./drain.ts";
 import { exec } from "./exec.ts";
 import { history } from "./history.ts";
 import { hook } from "./hook.ts";
@@ -18,6 +19,8 @@ import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
 import { stop } from "./stop.ts";
+import { undrain } from "./undrain.ts";
+import { workers } from "./workers.ts";
 
 export const COMMANDS: readonly Command[] = [
   create,
@@ -34,6 +37,9 @@ export const COMMANDS: readonly Command[] = [
   console_,
   ssh,
   exec,
+  workers,
+  drain,
+  undrain,
   inspect,
   doctor,
   hook,

@@ -33,10 +33,11 @@ import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../
 import { isNarrow } from "../machine/guest-kernel.ts";
 import { type MachineShape, machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
-import { type GuestPaths, guestPathsOf, INIT32, statePaths } from "../paths.ts";
+import { type GuestPaths, guestPathsOf, INIT32, statePaths, WORKER_FILE } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
+import type { ObsWorkerFacts } from "../provision/obs-worker.ts";
 import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
 import { makeShareImage } from "../provision/share-image.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
@@ -46,8 +47,11 @@ import { lastLines, printable } from "../text.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
+import { LOCK_WAIT_MS } from "./lock.ts";
 import { type CreateOptions, type CreatePlan, planGuest, summaryOf, toMiB, userKeys } from "./plan.ts";
 import { qemuUser } from "./qemu-user.ts";
+import { freePorts, type Worker, writeWorker } from "./worker.ts";
+import type { WorkerPlan } from "./worker-plan.ts";
 
 /** A step of a creation, run in order. */
 export interface CreateStep {
@@ -72,6 +76,7 @@ export class Creation {
   #plan: CreatePlan | undefined;
   #provisioned: Provisioned | undefined;
   #made: GuestView | undefined;
+  #worker: Worker | undefined;
 
   constructor(options: CreateOptions) {
     this.#options = options;
@@ -142,6 +147,7 @@ export class Creation {
     await requireUserNamespace();
     await requireSpace();
     this.#plan = plan;
+    if (plan.worker !== undefined) this.#worker = await reserveWorker(plan.worker, plan.name, this.#work);
     return summaryOf(plan);
   }
 
@@ -197,6 +203,7 @@ export class Creation {
         securityMirror,
         security,
         updates,
+        obsWorker: this.#obsWorker(plan),
       },
       {
         step: (step) => say(step === "bootstrap" ? "downloading and installing packages" : step),
@@ -208,6 +215,13 @@ export class Creation {
       signal,
     );
     return `kernel ${this.#provisioned.kernelRelease}`;
+  }
+
+  #obsWorker({ worker: planned }: CreatePlan): ObsWorkerFacts | undefined {
+    const worker = this.#worker;
+    if (planned === undefined || worker === undefined) return undefined;
+    const { instances, jobs, portBase } = worker;
+    return { ...planned.guest, instances, jobs, portBase };
   }
 
   #logLine(line: string): void {
@@ -251,6 +265,7 @@ export class Creation {
     }
     const { tries, bootTimeout: seconds } = this.#options;
     changePolicy(paths, { tries, bootTimeout: seconds });
+    if (this.#worker !== undefined) writeWorker(paths, this.#worker);
     await rename(made.diskPath, paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);
@@ -284,6 +299,7 @@ export class Creation {
         mac: this.#mac,
         network,
         transport: plan.transport.name,
+        ...(plan.worker === undefined ? {} : { role: plan.worker.role }),
         // See in-guest/usr/lib/bootshare/init32.
         cmdlineExtra: isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : [],
       }),
@@ -358,6 +374,21 @@ function imageIn(names: readonly string[]): string {
   const image = names.find((name) => /^vmlinu[xz]-/.test(name));
   if (image === undefined) throw new Error("there is no kernel");
   return image;
+}
+
+/** Chooses the ports of a new worker. What stands in the work folder counts as taken for every other. */
+async function reserveWorker(plan: WorkerPlan, name: string, work: string): Promise<Worker> {
+  const lock = openSync(statePaths().workerPorts, "a", 0o600);
+  try {
+    if (!tryLock(lock, LOCK_WAIT_MS / 1000)) throw new Error("the lock of the workers' ports stays taken");
+    const { guest: _inGuest, ...what } = plan;
+    const portBase = await freePorts(plan.instances);
+    const worker: Worker = { schema: 1, ...what, hostname: hostNameFor(name), portBase };
+    writeWorker({ worker: join(work, WORKER_FILE) }, worker);
+    return worker;
+  } finally {
+    closeSync(lock);
+  }
 }
 
 async function requireFreeName(name: string): Promise<void> {

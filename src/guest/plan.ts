@@ -21,6 +21,7 @@ import type { ShareTransport } from "../share/transport.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { printable } from "../text.ts";
 import { presentVirtiofsObstacle, requireNetwork } from "./session.ts";
+import { planWorker, type WorkerPlan, type WorkerWishes } from "./worker-plan.ts";
 
 export interface CreateOptions {
   readonly name: string;
@@ -52,6 +53,8 @@ export interface CreateOptions {
   readonly tries: number | undefined;
   /** Seconds; 0 for no limit. */
   readonly bootTimeout: number | undefined;
+  /** What it is to work for; undefined for a guest without a role. */
+  readonly worker?: WorkerWishes | undefined;
 }
 
 /** What the choices came to, for whoever watches. */
@@ -68,6 +71,7 @@ export interface CreatePlan {
   readonly stage: SecondStage;
   /** The size of the share's own file system; undefined where it is a folder without a limit. */
   readonly bootBytes: number | undefined;
+  readonly worker: WorkerPlan | undefined;
 }
 
 /** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
@@ -102,6 +106,7 @@ export async function planGuest(
     await presentVirtiofsObstacle(),
   );
   requireNetwork(options.network);
+  const worker = options.worker === undefined ? undefined : await planWorker(options.worker, options.network);
   if (sshKeyFile !== undefined) await userKeys(sshKeyFile);
   const host = await hostFacts(arch, options.accel === "tcg" ? { kvm: async () => KVM_NOT_WANTED } : {});
   const kernel = guestKernelArch(arch, host, kernelWish(options), {
@@ -134,6 +139,7 @@ export async function planGuest(
       options.secondStage,
     ),
     bootBytes,
+    worker,
   };
 }
 

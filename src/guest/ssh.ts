@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import { EXIT, UserError } from "../errors.ts";
 import { domainAddresses, monitorCommand } from "../libvirt/virsh.ts";
+import { missingProgram, type RunResult, run } from "../process.ts";
 import { definitionOf, type Guest } from "./inventory.ts";
 
 export interface Endpoint {
@@ -36,8 +37,9 @@ export async function sshEndpoint(guest: Guest): Promise<Endpoint> {
 const FORWARD_TRIES = 5;
 
 async function forwardedPort(guest: Guest): Promise<number> {
-  const present = parseForward(await monitorCommand(guest.uuid, "info usernet"));
-  if (present !== undefined) return present;
+  const present = parseForwards(await monitorCommand(guest.uuid, "info usernet"));
+  const own = present.find(({ address, guestPort }) => address === "127.0.0.1" && guestPort === 22);
+  if (own !== undefined) return own.port;
   for (let attempt = 0; attempt < FORWARD_TRIES; attempt++) {
     const port = await freePort();
     // QEMU says something only when it could not: the port may have been taken in the meantime.
@@ -47,10 +49,21 @@ async function forwardedPort(guest: Guest): Promise<number> {
   throw new UserError("NO_FORWARD", `QEMU could not forward a port to the ssh server of ${guest.name}.`);
 }
 
-/** Finds a forward to port 22 in what QEMU's `info usernet` prints: `TCP[HOST_FORWARD] FD HOST PORT GUEST PORT …`. */
-export function parseForward(usernet: string): number | undefined {
-  const match = /TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\s/.exec(usernet);
-  return match?.[1] === undefined ? undefined : Number(match[1]);
+/** A port of this host that QEMU forwards to the guest. */
+export interface Forward {
+  readonly address: string;
+  readonly port: number;
+  readonly guestPort: number;
+}
+
+/** The forwards in what QEMU's `info usernet` prints: `TCP[HOST_FORWARD] FD ADDRESS PORT GUEST_ADDRESS GUEST_PORT …`. */
+export function parseForwards(usernet: string): Forward[] {
+  const lines = usernet.matchAll(/TCP\[HOST_FORWARD\]\s+\d+\s+([0-9.*]+)\s+(\d+)\s+\S+\s+(\d+)\s/g);
+  return [...lines].map(([, address = "", port, guestPort]) => ({
+    address,
+    port: Number(port),
+    guestPort: Number(guestPort),
+  }));
 }
 
 async function freePort(): Promise<number> {
@@ -93,6 +106,28 @@ export function sshArguments(guest: Guest, endpoint: Endpoint, command: readonly
     endpoint.host,
     ...(command.length === 0 ? [] : [command.map(quoteForShell).join(" ")]),
   ];
+}
+
+/** What a program in a guest may take, in milliseconds, and what ends it before. */
+export interface InGuestOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs a program in a guest as root and returns what came of it. What it prints is the guest's and not trusted; the exit code is
+ * the program's, or 255 where ssh failed.
+ *
+ * @throws {UserError} `GUEST_OFF`, `NO_ADDRESS`
+ */
+export async function runInGuest(
+  guest: Guest,
+  command: readonly [string, ...string[]],
+  options: InGuestOptions,
+): Promise<RunResult> {
+  const result = await run("ssh", sshArguments(guest, await sshEndpoint(guest), command), options);
+  if (result.missing) throw missingProgram("ssh");
+  return result;
 }
 
 /** Quotes one argument for a POSIX shell. */

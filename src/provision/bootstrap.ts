@@ -12,7 +12,7 @@ import { UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { missingProgram, run } from "../process.ts";
 import { lastLines } from "../text.ts";
-import { DISABLED_UNITS, enabledUnits } from "./guest-files.ts";
+import { DISABLED_UNITS } from "./guest-files.ts";
 import type { SecondStage } from "./second-stage.ts";
 import type { Suite } from "./suites.ts";
 import { asGuestRoot, namespaceOptions } from "./user-namespace.ts";
@@ -20,6 +20,8 @@ import { asGuestRoot, namespaceOptions } from "./user-namespace.ts";
 export interface BootstrapOptions {
   readonly suite: Suite;
   readonly packages: readonly string[];
+  /** Units that it enables. */
+  readonly units: readonly string[];
   /** A file named debian.sources, its text from `aptSources`. */
   readonly sourcesFile: string;
   /** The security archive in it; undefined for none. */
@@ -168,7 +170,7 @@ async function once(
     env: {
       TMPDIR: options.temporary,
       BOOTSHARE_OVERLAY: options.overlay,
-      BOOTSHARE_UNITS: enabledUnits(options.stage).join(" "),
+      BOOTSHARE_UNITS: options.units.join(" "),
       ...(options.busyboxFolder === undefined ? {} : { BOOTSHARE_BUSYBOX: options.busyboxFolder }),
       DEBIAN_FRONTEND: "noninteractive",
       // Read by /etc/kernel/postinst.d/initramfs-tools.

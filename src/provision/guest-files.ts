@@ -6,16 +6,17 @@
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
+import type { DebianArch } from "../kernel/arch.ts";
 import { shippedFile } from "../paths.ts";
 import type { Transport } from "../share/transport.ts";
 import { VERSION } from "../version.ts";
+import { type ObsWorkerFacts, obsWorkerUnits, obsWorkerValues } from "./obs-worker.ts";
 import type { SecondStage } from "./second-stage.ts";
 import type { Suite } from "./suites.ts";
 
 export interface GuestFacts {
   readonly suite: Suite;
-  /** Debian's name of the architecture. */
-  readonly arch: string;
+  readonly arch: DebianArch;
   readonly transport: Transport;
   /** Checked here; {@link hostNameFor} makes one of a guest's name. */
   readonly hostname: string;
@@ -30,16 +31,22 @@ export interface GuestFacts {
   readonly narrow: boolean;
   /** Public keys that may log in as root, one line each. */
   readonly authorizedKeys: readonly string[];
+  /** Of a worker of the Open Build Service. */
+  readonly obsWorker?: ObsWorkerFacts | undefined;
 }
 
 /** Units that a guest is made with. */
-export function enabledUnits(stage: SecondStage): readonly string[] {
+export function enabledUnits(
+  stage: SecondStage,
+  obsWorker?: Pick<ObsWorkerFacts, "instances">,
+): readonly string[] {
   return [
     "systemd-networkd.service",
     "bootshare-up.service",
     "bootshare-gate.service",
     "bootshare-good.service",
     ...(stage === "qemu-user" ? ["bootshare-own-initrd.service"] : []),
+    ...(obsWorker === undefined ? [] : obsWorkerUnits(obsWorker)),
   ];
 }
 
@@ -60,6 +67,9 @@ const ONLY_WHERE: Readonly<Record<string, (facts: GuestFacts) => boolean>> = {
   "usr/lib/systemd/system/bootshare-own-initrd.service": ({ stage }) => stage === "qemu-user",
   "var/lib/bootshare/second-stage": ({ stage }) => stage === "guest",
   "usr/lib/bootshare/init32": ({ narrow }) => narrow,
+  "etc/bootshare/obs-worker.conf": ({ obsWorker }) => obsWorker !== undefined,
+  "usr/lib/bootshare/obs-worker": ({ obsWorker }) => obsWorker !== undefined,
+  "usr/lib/systemd/system/bootshare-obs-worker@.service": ({ obsWorker }) => obsWorker !== undefined,
 };
 
 const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -111,6 +121,7 @@ export function templateValues(facts: GuestFacts): Readonly<Record<string, strin
     SUITE: facts.suite.name,
     TRANSPORT: facts.transport,
     VERSION,
+    ...(facts.obsWorker === undefined ? {} : obsWorkerValues(facts.obsWorker, facts.arch)),
   };
 }
 

@@ -11,7 +11,8 @@ import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
 import { makeFirstInitrd } from "./first-initrd.ts";
-import { type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
+import { enabledUnits, type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
+import { OBS_WORKER_PACKAGES, type ObsWorkerFacts } from "./obs-worker.ts";
 import { initrdCounts, type SecondStage } from "./second-stage.ts";
 import { aptSources, chooseMirrors, hostMirrors, type MirrorWishes, requireKeyring } from "./sources.ts";
 import { findSuite, guestPackages, kernelPackage, packageArch } from "./suites.ts";
@@ -38,6 +39,8 @@ export interface ProvisionOptions extends MirrorWishes {
   readonly shareFstabLine: string;
   readonly authorizedKeys: readonly string[];
   readonly extraPackages?: readonly string[];
+  /** Makes the guest a worker of the Open Build Service. */
+  readonly obsWorker?: ObsWorkerFacts | undefined;
 }
 
 export interface Provisioned {
@@ -92,7 +95,10 @@ export async function provisionRootDisk(
   requireKeyring();
   const mirrors = chooseMirrors(await hostMirrors(signal), options);
   const https = [mirrors.archive, mirrors.security].some((url) => url?.startsWith("https:"));
-  const packages = guestPackages(facts.suite, kernel, https, options.extraPackages ?? []);
+  const packages = guestPackages(facts.suite, kernel, https, [
+    ...(options.extraPackages ?? []),
+    ...(options.obsWorker === undefined ? [] : OBS_WORKER_PACKAGES),
+  ]);
 
   const root = join(work, "root");
   const overlay = join(work, "guest-files");
@@ -116,6 +122,7 @@ export async function provisionRootDisk(
       {
         suite,
         packages,
+        units: enabledUnits(stage, options.obsWorker),
         sourcesFile,
         securityMirror,
         overlay,

@@ -8,7 +8,8 @@
 import { ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, watch, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EXIT, UserError } from "../errors.ts";
+import { ensureForwards } from "../builder/forwards.ts";
+import { EXIT, messageOf, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
 import { isHostStopping } from "../guest/host.ts";
 import { type GuestView, look } from "../guest/inventory.ts";
@@ -49,6 +50,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
   log("bootshare service: watching");
   let trouble = "";
   let failures = new Map<string, string>();
+  let closed = new Map<string, string>();
   try {
     while (!signal.aborted) {
       // These files say that there is something to look at, no more; the round looks at everything.
@@ -65,6 +67,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
             log(sentence(done));
         });
         failures = problems;
+        closed = await forwardAll(views, closed, log);
         if (trouble !== "") log("that is over: all guests were looked at");
         trouble = "";
         if (problems.size > 0 || views.some(isGoingDown)) pause = RETRY_MS;
@@ -83,6 +86,27 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
     watcher.close();
   }
   log("bootshare service: stopped");
+}
+
+/**
+ * Opens the ways to the workers in guests. Whatever is wrong with one of them is no reason to look after the others less.
+ *
+ * @param before what was wrong the last time, by the guest's UUID: the same trouble is said once
+ * @returns the same of now
+ */
+async function forwardAll(
+  views: readonly GuestView[],
+  before: ReadonlyMap<string, string>,
+  log: (line: string) => void,
+): Promise<Map<string, string>> {
+  const problems = new Map<string, string>();
+  for (const view of views) {
+    const problem = await ensureForwards(view).catch((error: unknown) => printable(messageOf(error), 1000));
+    if (problem === undefined) continue;
+    problems.set(view.uuid, problem);
+    if (before.get(view.uuid) !== problem) log(`${view.name}: ${problem}`);
+  }
+  return problems;
 }
 
 /** A command that asks whether a service runs holds the lock for a moment, so it is tried for a second. */

@@ -20,6 +20,7 @@ function planOn(host: HostFacts, stage: CreatePlan["stage"]): CreatePlan {
     transportReason: "it was asked for",
     stage,
     bootBytes: 1024 ** 3,
+    worker: undefined,
   };
 }
 

@@ -28,6 +28,7 @@ describe("bootstrapCommand", () => {
   const options: BootstrapOptions = {
     suite: findSuite("trixie"),
     packages: ["udev", "less"],
+    units: [],
     sourcesFile: "/w/debian.sources",
     securityMirror: SECURITY,
     overlay: "/w/$(touch evil)/'guest files",

@@ -1,0 +1,47 @@
+/** Taking a guest out of service without losing what it is at, and putting it back: the same for every kind of worker. */
+import type { Guest } from "../guest/inventory.ts";
+import { readWorker, type WorkerRole } from "../guest/worker.ts";
+import { OBS_WORKER } from "./obs-worker.ts";
+import type { DrainOptions, DrainState, WorkerKind } from "./worker-kind.ts";
+
+export type { DrainOptions, DrainState } from "./worker-kind.ts";
+
+const KINDS: Readonly<Record<WorkerRole, WorkerKind>> = { "obs-worker": OBS_WORKER };
+
+/**
+ * Sees to it that the guest gets no new jobs, waits for those that run, and returns when it may be rebooted. It stays so, also
+ * over reboots, until {@link undrain}. A guest without a role has no jobs: there is nothing to do.
+ *
+ * @returns false where there was nothing to drain, as the guest has no role
+ * @throws {UserError} `DRAIN_TIMEOUT`, `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
+ * @throws the signal's reason when aborted
+ */
+export async function drain(guest: Guest, options: DrainOptions): Promise<boolean> {
+  const worker = readWorker(guest.paths);
+  if (worker === undefined) return false;
+  await KINDS[worker.role].drain(guest, worker, options);
+  return true;
+}
+
+/**
+ * Puts a guest back to work, also in the middle of a drain.
+ *
+ * @returns false where there was nothing to put back, as the guest has no role
+ * @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
+ */
+export async function undrain(guest: Guest): Promise<boolean> {
+  const worker = readWorker(guest.paths);
+  if (worker === undefined) return false;
+  await KINDS[worker.role].undrain(guest, worker);
+  return true;
+}
+
+/**
+ * How far a guest's drain is; undefined for a guest without a role.
+ *
+ * @throws {UserError} `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
+ */
+export async function drainState(guest: Guest): Promise<DrainState | undefined> {
+  const worker = readWorker(guest.paths);
+  return worker === undefined ? undefined : await KINDS[worker.role].drainState(guest, worker);
+}

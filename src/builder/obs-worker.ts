@@ -1,0 +1,145 @@
+/**
+ * Workers of the Open Build Service, drained without a right on its server: by what runs in the guest
+ * (in-guest/usr/lib/bootshare/obs-worker), which tells each worker to exit when its job is done.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT, UserError } from "../errors.ts";
+import { findGuest, type Guest } from "../guest/inventory.ts";
+import { LOCK_WAIT_MS, withGuestLock } from "../guest/lock.ts";
+import { runInGuest } from "../guest/ssh.ts";
+import { readWorker, type Worker, writeWorker } from "../guest/worker.ts";
+import { lastLines } from "../text.ts";
+import { buildingNow } from "./obs-status.ts";
+import type { DrainOptions, DrainState, WorkerKind } from "./worker-kind.ts";
+
+const PROGRAM = "/usr/lib/bootshare/obs-worker";
+
+/** Its exit code while a job still runs. */
+const BUSY = 3;
+/** ssh's own, when it is ssh that failed. */
+const SSH_FAILED = 255;
+
+/** How long it waits in the guest before it says how things are, in seconds. */
+const ROUND_S = 60;
+/** What a call may take beyond that, in milliseconds: an emulated guest that builds is slow. */
+const CALL_MS = 120_000;
+/** How long a guest that cannot be reached is tried, in milliseconds, and how long between two tries. */
+const UNREACHABLE_MS = 300_000;
+const PAUSE_MS = 5_000;
+
+export const OBS_WORKER: WorkerKind = {
+  async drain(guest, worker, options) {
+    requireRunning(guest);
+    // Written first: whoever ends us in the middle leaves a guest that is known to be draining.
+    await remember(guest, worker.drained ?? new Date().toISOString());
+    const until = Date.now() + options.timeoutMs;
+    const progress = new Progress(worker, options.say);
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const left = Math.max(0, until - Date.now());
+      const seconds = Math.min(ROUND_S, Math.ceil(left / 1000));
+      const code = await call(guest, ["drain", String(seconds)], options.signal);
+      if (code === 0) return;
+      if (Date.now() >= until) throw await drainTimeout(guest, worker, options);
+      await progress.tell(guest);
+    }
+  },
+
+  async undrain(guest, _worker) {
+    requireRunning(guest);
+    await call(guest, ["undrain"]);
+    await remember(guest, undefined);
+  },
+
+  async drainState(guest, worker): Promise<DrainState> {
+    if (worker.drained === undefined) return "active";
+    const { status } = await findGuest(guest.uuid);
+    if (status.state !== "running") return "drained";
+    return (await call(guest, ["drain", "0"])) === 0 ? "drained" : "draining";
+  },
+};
+
+async function remember(guest: Guest, drained: string | undefined): Promise<void> {
+  await withGuestLock(guest, LOCK_WAIT_MS, async () => {
+    const worker = readWorker(guest.paths);
+    if (worker === undefined) return;
+    const { drained: _before, ...rest } = worker;
+    writeWorker(guest.paths, drained === undefined ? rest : { ...rest, drained });
+  });
+}
+
+/**
+ * Calls the guest's program; tries again while only the connection fails.
+ *
+ * @returns 0, or {@link BUSY}
+ * @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_FAILED`
+ */
+async function call(guest: Guest, args: readonly string[], signal?: AbortSignal): Promise<0 | typeof BUSY> {
+  const until = Date.now() + UNREACHABLE_MS;
+  for (;;) {
+    signal?.throwIfAborted();
+    const present = await findGuest(guest.uuid);
+    requireRunning(present);
+    const timeoutMs = ROUND_S * 1000 + CALL_MS;
+    const ran = await runInGuest(present, [PROGRAM, ...args], {
+      timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    signal?.throwIfAborted();
+    if (ran.exitCode === 0 || ran.exitCode === BUSY) return ran.exitCode;
+    const detail = lastLines(ran.stderr || ran.stdout);
+    if (ran.exitCode !== SSH_FAILED && !ran.timedOut) {
+      throw new UserError("WORKER_FAILED", `The workers of the guest ${guest.name} could not be told.`, {
+        detail,
+        hint: `See what they say: bootshare exec ${guest.name} -- journalctl -u 'bootshare-obs-worker@*'`,
+      });
+    }
+    if (Date.now() >= until) {
+      throw new UserError("WORKER_UNREACHABLE", `The guest ${guest.name} cannot be reached by ssh.`, {
+        detail,
+        hint: `See 'bootshare status ${guest.name}' and 'bootshare console ${guest.name}'.`,
+      });
+    }
+    await sleep(PAUSE_MS, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+function requireRunning({ name, status }: Guest): void {
+  if (status.state === "running") return;
+  throw new UserError("GUEST_OFF", `The guest ${name} is ${status.state}: it takes no jobs.`, {
+    exitCode: EXIT.conflict,
+    hint: `Start it first: 'bootshare start ${name} --wait'.`,
+  });
+}
+
+async function drainTimeout(guest: Guest, worker: Worker, { timeoutMs }: DrainOptions): Promise<UserError> {
+  const jobs = await buildingNow(worker);
+  const what = jobs.length === 0 ? "is still building" : `is still building ${jobs.join(", ")}`;
+  return new UserError(
+    "DRAIN_TIMEOUT",
+    `The guest ${guest.name} ${what} after ${Math.round(timeoutMs / 1000)} s; it takes no new jobs.`,
+    {
+      exitCode: EXIT.timeout,
+      hint: `'bootshare drain ${guest.name} --timeout SECONDS' waits longer; 'bootshare undrain ${guest.name}' puts it back to work.`,
+    },
+  );
+}
+
+/** Says what is waited for, when that changes. */
+class Progress {
+  readonly #worker: Worker;
+  readonly #say: (sentence: string) => void;
+  #said = "";
+
+  constructor(worker: Worker, say: (sentence: string) => void) {
+    this.#worker = worker;
+    this.#say = say;
+  }
+
+  async tell(guest: Guest): Promise<void> {
+    const jobs = await buildingNow(this.#worker);
+    const sentence = `${guest.name} takes no new jobs; waiting for ${jobs.length === 0 ? "the one that runs" : jobs.join(", ")}`;
+    if (sentence !== this.#said) this.#say(sentence);
+    this.#said = sentence;
+  }
+}

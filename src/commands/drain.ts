@@ -1,0 +1,48 @@
+import { z } from "zod";
+import { drain as drainGuest } from "../builder/drain.ts";
+import { findGuest } from "../guest/inventory.ts";
+import { defineCommand } from "./command.ts";
+import { printLines } from "./output.ts";
+import { timeoutOption, timeoutSchema } from "./shared.ts";
+
+/** A build may take hours; one that takes longer than this is for a person to judge. */
+const DEFAULT_SECONDS = 3600;
+
+export const drain = defineCommand({
+  name: "drain",
+  summary: "take a worker out of service when its job is done",
+  about:
+    "The guest's workers get no new jobs from now on. Waits until those that run are done and delivered; then the workers are down and the guest may be rebooted. It stays so, also over reboots, until 'bootshare undrain NAME'. When the wait ends before the job does, the guest goes on draining. A guest without a role has nothing to drain.",
+  arguments: [["<name>", "name or UUID of the guest"]],
+  options: [timeoutOption(DEFAULT_SECONDS, "stop waiting")],
+  examples: [
+    ["bootshare drain b1 && bootshare reboot b1 --wait && bootshare undrain b1", "reboot a build worker"],
+  ],
+  schema: z.object({ timeout: timeoutSchema(DEFAULT_SECONDS) }),
+  action: async ([name = ""], { timeout }) => {
+    const guest = await findGuest(name);
+    const stop = new AbortController();
+    const onSignal = (): void => stop.abort(new Error("interrupted"));
+    process.once("SIGINT", onSignal);
+    process.once("SIGTERM", onSignal);
+    try {
+      const say = (sentence: string): void => printLines([`${sentence}.`]);
+      const had = await drainGuest(guest, { timeoutMs: timeout * 1000, signal: stop.signal, say });
+      printLines([
+        had
+          ? `${guest.name} is drained: its workers are down until 'bootshare undrain ${guest.name}'.`
+          : `${guest.name} has no role: there is nothing to drain.`,
+      ]);
+      return undefined;
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+      printLines([
+        `No longer waiting; ${guest.name} takes no new jobs until 'bootshare undrain ${guest.name}'.`,
+      ]);
+      return 130;
+    } finally {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    }
+  },
+});
