@@ -150,6 +150,38 @@ describe("writeGuestFiles", () => {
     expect(enabledUnits(stage).includes("bootshare-own-initrd.service")).toBe(stage === "qemu-user");
   });
 
+  it("makes a worker of a guest that has that role, and of no other", async () => {
+    const files = [
+      "etc/bootshare/obs-worker.conf",
+      "usr/lib/bootshare/obs-worker",
+      "usr/lib/systemd/system/bootshare-obs-worker@.service",
+    ];
+    const plain = await writeGuestFiles(join(folder, "plain"), FACTS);
+    expect(plain.filter((path) => path.includes("obs-worker"))).toEqual([]);
+    const obsWorker = {
+      repo: "obs.example.org:5252",
+      src: "obs.example.org:5352",
+      instances: 2,
+      jobs: 4,
+      portBase: 25_400,
+      forwarded: true,
+      hosts: "10.0.2.2 obs.example.org",
+    };
+    const paths = await writeGuestFiles(join(folder, "o"), { ...FACTS, obsWorker });
+    expect(paths.filter((path) => path.includes("obs-worker"))).toEqual(files);
+    expect(mode("usr/lib/bootshare/obs-worker")).toBe("755");
+    expect(read("etc/bootshare/obs-worker.conf")).toMatch(/^OBS_REPO="obs\.example\.org:5252"$/m);
+    expect(read("etc/bootshare/obs-worker.conf")).toMatch(/^OBS_HOSTS="10\.0\.2\.2 obs\.example\.org"$/m);
+    expect(enabledUnits("native", obsWorker).slice(-2)).toEqual([
+      "bootshare-obs-worker@1.service",
+      "bootshare-obs-worker@2.service",
+    ]);
+    const evil = { ...obsWorker, repo: 'x"; rm -rf / #' };
+    await expect(writeGuestFiles(join(folder, "evil"), { ...FACTS, obsWorker: evil })).rejects.toThrow(
+      /not a server/,
+    );
+  });
+
   it("sets modes whatever the umask", async () => {
     const umask = process.umask(0o077);
     try {
