@@ -76,6 +76,16 @@ export default defineConfig({
           testTimeout: 6 * 3_600_000,
         },
       },
+      {
+        // A real OBS on this machine's loopback interface, and builds in emulated guests: minutes each.
+        test: {
+          ...withGuests,
+          name: "obs",
+          include: ["test/obs/**/*.test.ts"],
+          testTimeout: 3_600_000,
+          hookTimeout: 1_800_000,
+        },
+      },
       { test: { ...withGuests, name: "long", include: ["test/long/**/*.test.ts"], testTimeout: 2_700_000 } },
     ],
   },

@@ -67,41 +67,21 @@ export async function makeProject(project: string, ...arches: BackendArch[]): Pr
     `/source/${project}/_meta`,
     `<project name="${project}"><title/><description/><repository name="${REPOSITORY}">${names}</repository></project>`,
   );
-  await ask("PUT", `/source/${project}/_config`, projectConfig(arches));
+  await ask("PUT", `/source/${project}/_config`, PROJECT_CONFIG);
   for (const arch of arches) await putBinaries(project, arch);
 }
 
-/** What OBS is to do about packages: everything that there is is unpacked first and then installed. */
-function projectConfig(arches: readonly BackendArch[]): string {
-  const ofArch = (arch: BackendArch): string[] => {
-    const names = debsOf(arch).map((file) => file.split("_")[0] ?? "");
-    return [
-      `%ifarch ${OBS_NAMES[arch]}`,
-      `Preinstall: ${names.filter((name) => !isToolchain(name) && name !== "usrmerge").join(" ")}`,
-      "%endif",
-    ];
-  };
-  return [
-    "Repotype: debian",
-    "Type: dsc",
-    "Binarytype: deb",
-    "Order: base-passwd:base-files",
-    // Its script ends a build root that is not merged yet.
-    "Ignore: usrmerge usr-is-merged",
-    // No program is compiled: dpkg-dev will do without the assembler and what goes with it.
-    "Ignore: dpkg-dev:binutils",
-    ...arches.flatMap(ofArch),
-    "Required: dpkg-dev",
-    "Substitute: dsc:build_cmd dpkg-buildpackage -us -uc -b -d",
-    "",
-  ].join("\n");
-}
-
-function isToolchain(name: string): boolean {
-  return /^(binutils.*|libbinutils|libctf.*|libgprofng0|libjansson4|libfile-find-rule-perl|libnumber-compare-perl|libtext-glob-perl)$/.test(
-    name,
-  );
-}
+/** The build root is one package (test/obs/backend), which is unpacked first and then installed. */
+const PROJECT_CONFIG = [
+  "Repotype: debian",
+  "Type: dsc",
+  "Binarytype: deb",
+  "Preinstall: dpkg",
+  "Required: dpkg",
+  // It has no build-essential.
+  "Substitute: dsc:build_cmd dpkg-buildpackage -us -uc -b -d",
+  "",
+].join("\n");
 
 function debsOf(arch: BackendArch): string[] {
   return readdirSync(join(CACHE, "debs", arch)).filter((file) => file.endsWith(".deb"));
