@@ -11,6 +11,7 @@ const rooms = {
   provision: ["libvirt", "machine", "share", "kernel"],
   guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
   builder: ["guest", "libvirt", "boot"],
+  hosts: ["guest"],
   serve: ["builder", "guest", "libvirt", "boot"],
   doctor: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
   commands: [
@@ -18,6 +19,7 @@ const rooms = {
     "doctor",
     "serve",
     "builder",
+    "hosts",
     "guest",
     "provision",
     "libvirt",

@@ -3,7 +3,9 @@ import { Command as Program } from "commander";
 import pc from "picocolors";
 import type { Command } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
+import { onHosts } from "./commands/on-hosts.ts";
 import { EXIT, errnoOf, UserError } from "./errors.ts";
+import { takeHosts } from "./hosts/hosts.ts";
 import { VERSION } from "./version.ts";
 
 function build(): Program {
@@ -11,6 +13,11 @@ function build(): Program {
     .exitOverride()
     .description("Debian virtual machines that boot the kernel their own apt installed.")
     .version(VERSION, "-V, --version", "print the version")
+    // Taken out of the command line before it is read (hosts/hosts.ts); here for the help.
+    .option(
+      "--host <user@host>",
+      "run the command there, over ssh; may be given several times (docs/many-hosts.md)",
+    )
     .helpCommand("help [command]", "show help for a command")
     .enablePositionalOptions()
     .showHelpAfterError("('bootshare --help' shows all commands)")
@@ -70,8 +77,19 @@ process.stdout.on("error", (error) => {
   throw error;
 });
 
+/** Runs what the command line says, here or on the hosts that it names. */
+async function main(): Promise<void> {
+  const find = (name: string): Command | undefined => COMMANDS.find((one) => one.name === name);
+  const { hosts, args } = takeHosts(process.argv.slice(2), (name) => find(name)?.passThrough === true);
+  const command = find(args[0] ?? "");
+  const help = args.includes("--help") || args.includes("-h");
+  // What is no command of ours, and what asks for help, is answered here.
+  if (hosts.length === 0 || command === undefined || help) await build().parseAsync(args, { from: "user" });
+  else await onHosts(command, hosts, args);
+}
+
 try {
-  await build().parseAsync(process.argv);
+  await main();
 } catch (error) {
   if (error instanceof Error && "code" in error && String(error.code).startsWith("commander.")) {
     const asked = ["commander.help", "commander.helpDisplayed", "commander.version"].includes(

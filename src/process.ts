@@ -22,6 +22,8 @@ export interface RunOptions {
   killSignal?: NodeJS.Signals;
   /** Called with each line that it prints, both streams, as it comes. Not trusted. */
   onLine?: (line: string) => void;
+  /** The same with the stream that it printed it to; lines of different streams may change places. */
+  onStreamLine?: (stream: "stdout" | "stderr", line: string) => void;
 }
 
 /** What came of a program that ran to its end, whatever its exit code. */
@@ -71,6 +73,13 @@ export async function run(
   });
   if (options.onLine !== undefined) {
     for await (const line of child.iterable({ from: "all" })) options.onLine(line);
+  }
+  const { onStreamLine } = options;
+  if (onStreamLine !== undefined) {
+    const follow = async (stream: "stdout" | "stderr"): Promise<void> => {
+      for await (const line of child.iterable({ from: stream })) onStreamLine(stream, line);
+    };
+    await Promise.all([follow("stdout"), follow("stderr")]);
   }
   const result = await child;
   return {

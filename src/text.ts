@@ -1,4 +1,5 @@
 /** Text that came from a guest, made harmless for a terminal, a log line, or a message. */
+import { stripVTControlCharacters } from "node:util";
 
 /**
  * Returns `text` with every control, format, surrogate, private and unassigned character, and every line and
@@ -14,6 +15,11 @@ export function printable(text: string, limit = 200): string {
     out += /[\p{C}\p{Zl}\p{Zp}]|\\/u.test(char) ? escapeChar(char) : char;
   }
   return out;
+}
+
+/** A line of a program's output: its colours and cursor movements dropped, whatever else could act in a terminal escaped. */
+export function stripForTerminal(line: string, limit = 2000): string {
+  return printable(stripVTControlCharacters(line.replace(/\r+$/, "")), limit);
 }
 
 function escapeChar(char: string): string {

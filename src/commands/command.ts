@@ -21,6 +21,16 @@ export interface Command {
   readonly subcommands?: readonly Command[];
   /** Everything after the first argument belongs to the command that is given (`exec`). */
   readonly passThrough?: boolean;
+  /**
+   * How `--host` runs it on several hosts: at the same time (that is the default), from host to host until one fails, or not at
+   * all, as it needs this terminal.
+   */
+  readonly hosts?: "side-by-side" | "in-turn" | "never";
+  /**
+   * Makes head and rows of what it prints as JSON, for one table of several hosts; without it their lines are shown with the
+   * host before each. @throws for what it does not understand: what comes from a host is not trusted
+   */
+  readonly rows?: (result: unknown) => readonly (readonly string[])[];
   /** @returns the exit code; 0 by default */
   readonly run?: (args: readonly string[], options: Record<string, unknown>) => Promise<number | undefined>;
 }

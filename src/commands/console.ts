@@ -7,6 +7,7 @@ import { defineCommand } from "./command.ts";
 export const console_ = defineCommand({
   name: "console",
   summary: "the guest's serial console (Ctrl-] leaves it)",
+  hosts: "never",
   about:
     "Opens the guest's serial console with 'virsh console'. Ctrl-] leaves it. What the guest writes reaches your terminal as it is: use 'bootshare logs' to read it escaped.",
   arguments: [["<name>", "name or UUID of the guest"]],

@@ -10,6 +10,7 @@ export const list = defineCommand({
   summary: "all guests, with the kernel that each runs",
   options: [JSON_OPTION],
   examples: [["bootshare list --json | jq -r '.[].name'", "the names of all guests"]],
+  rows: (result) => listRows(z.array(summarySchema).parse(result)),
   schema: z.object({ json: z.boolean().default(false) }),
   action: async (_args, { json }) => {
     const views = (await listGuests()).map((guest) => look(guest));
@@ -18,13 +19,7 @@ export const list = defineCommand({
       return undefined;
     }
     if (views.length === 0) printLines(["There are no guests. Make one with 'bootshare create NAME'."]);
-    else {
-      const rows = views.map((view) => {
-        const { name, state, kernel, boot } = summaryOf(view);
-        return [name, state, boot, kernel ?? "-"];
-      });
-      printLines(table([["NAME", "STATE", "BOOT", "KERNEL"], ...rows]));
-    }
+    else printLines(table(listRows(views.map(summaryOf))));
     for (const uuid of await orphanFolders()) {
       printLines([
         `Note: libvirt has no domain for the guest ${uuid}; 'bootshare delete ${uuid}' removes its folder.`,
@@ -33,6 +28,19 @@ export const list = defineCommand({
     return undefined;
   },
 });
+
+/** What of {@link GuestSummary} is in the table. */
+const summarySchema = z.object({
+  name: z.string(),
+  state: z.string(),
+  boot: z.string(),
+  kernel: z.string().nullable(),
+});
+
+function listRows(summaries: readonly z.infer<typeof summarySchema>[]): string[][] {
+  const rows = summaries.map(({ name, state, boot, kernel }) => [name, state, boot, kernel ?? "-"]);
+  return [["NAME", "STATE", "BOOT", "KERNEL"], ...rows];
+}
 
 /** How the present or last boot of a guest stands, in the words of systemd's Automatic Boot Assessment. */
 export type BootWord = "good" | "indeterminate" | "bad" | "failed" | "-";

@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
-import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { findGuest, type Guest, look } from "../guest/inventory.ts";
 import { qemuLog, statePaths } from "../paths.ts";
 import { run } from "../process.ts";
-import { printable } from "../text.ts";
+import { printable, stripForTerminal } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines } from "./output.ts";
 
@@ -45,22 +44,17 @@ export const logs = defineCommand({
     }
     const args = ["-n", String(lines), ...(follow ? ["-F"] : []), "--", file];
     if (!follow) {
-      const text = (await run("tail", args)).stdout.split("\n").map(clean);
+      const text = (await run("tail", args)).stdout.split("\n").map((line) => stripForTerminal(line));
       if (json) printJson({ name: guest.name, source, file, lines: text });
       else printLines(text);
       return undefined;
     }
     const stop = new AbortController();
     process.once("SIGINT", () => stop.abort());
-    await run("tail", args, { signal: stop.signal, onLine: (line) => printLines([clean(line)]) });
+    await run("tail", args, { signal: stop.signal, onLine: (line) => printLines([stripForTerminal(line)]) });
     return undefined;
   },
 });
-
-/** Colours and cursor movements of a console are dropped; whatever else could act in a terminal is escaped. */
-function clean(line: string): string {
-  return printable(stripVTControlCharacters(line.replace(/\r+$/, "")), 2000);
-}
 
 /** The kept console of an attempt; an id only ever is one of the guest's own attempts'. */
 function badLogOf(guest: Guest, wanted: string): string {

@@ -7,6 +7,7 @@ import { defineCommand } from "./command.ts";
 export const ssh = defineCommand({
   name: "ssh",
   summary: "log in to a guest as root",
+  hosts: "never",
   arguments: [["<name>", "name or UUID of the guest"]],
   schema: z.object({}),
   action: async ([name = ""]) => {

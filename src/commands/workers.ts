@@ -19,6 +19,7 @@ export const workers = defineCommand({
       "guests that a new kernel waits for",
     ],
   ],
+  rows: (result) => workerCells(z.array(rowSchema).parse(result), new Date().toISOString()),
   schema: z.object({ json: z.boolean().default(false) }),
   action: async (_args, { json }) => {
     const rows = await Promise.all((await listWorkers()).map(workerRow));
@@ -59,10 +60,30 @@ async function workerRow({ guest, worker, instance, obs, problem }: WorkerView) 
   };
 }
 
-type WorkerRow = Awaited<ReturnType<typeof workerRow>>;
+/** What of a row is in the table. */
+const rowSchema = z.object({
+  id: z.string(),
+  obs: z.string().nullable(),
+  job: z
+    .object({
+      project: z.string(),
+      repository: z.string(),
+      package: z.string(),
+      arch: z.string(),
+      since: z.string().nullable(),
+    })
+    .nullable(),
+  problem: z.string().nullable(),
+  drained: z.string().nullable(),
+  state: z.string(),
+  boot: z.string(),
+  kernel: z.string().nullable(),
+  kernelWaiting: z.string().nullable(),
+});
+type WorkerRow = z.infer<typeof rowSchema>;
 
-/** What a person sees. @param now ISO 8601 */
-export function workerLines(rows: readonly WorkerRow[], now: string): string[] {
+/** Head and rows of the table. @param now ISO 8601 */
+function workerCells(rows: readonly WorkerRow[], now: string): string[][] {
   const cells = rows.map((row) => [
     row.id,
     row.obs ?? (row.problem === null ? "unknown" : "?"),
@@ -71,11 +92,13 @@ export function workerLines(rows: readonly WorkerRow[], now: string): string[] {
     row.kernel ?? "-",
     row.kernelWaiting ?? "-",
   ]);
+  return [["WORKER", "OBS", "BUILDS", "GUEST", "KERNEL", "WAITING"], ...cells];
+}
+
+/** What a person sees. @param now ISO 8601 */
+export function workerLines(rows: readonly WorkerRow[], now: string): string[] {
   const problems = [...new Set(rows.map(({ problem }) => problem).filter((text) => text !== null))];
-  return [
-    ...table([["WORKER", "OBS", "BUILDS", "GUEST", "KERNEL", "WAITING"], ...cells]),
-    ...problems.map((text) => `Note: ${text}`),
-  ];
+  return [...table(workerCells(rows, now)), ...problems.map((text) => `Note: ${text}`)];
 }
 
 function jobCell({ job }: WorkerRow, now: string): string {

@@ -1,0 +1,77 @@
+/** A command on other hosts (`--host`): run there over ssh, side by side or one after the other, and shown as one. */
+import { EXIT, UserError } from "../errors.ts";
+import { failureOf, type HostResult, mergeRows, notTried, resultOf } from "../hosts/merge.ts";
+import { runOnHost } from "../hosts/remote.ts";
+import { printable } from "../text.ts";
+import { type Command, JSON_OPTION } from "./command.ts";
+import { printJson, printLines, table } from "./output.ts";
+
+/**
+ * Runs `bootshare ARGS…` on each host.
+ *
+ * @param args with the command's name, without `--host`
+ * @throws {UserError} `HOSTS_FAILED` when it did not do on all of them; `USAGE` for a command that needs this terminal
+ */
+export async function onHosts(
+  command: Command,
+  hosts: readonly string[],
+  args: readonly string[],
+): Promise<void> {
+  const how = command.hosts ?? "side-by-side";
+  if (how === "never") {
+    throw new UserError(
+      "USAGE",
+      `'bootshare ${command.name}' needs a terminal, and works on this host alone.`,
+      {
+        exitCode: EXIT.usage,
+        hint: `ssh -t ${printable(hosts[0] ?? "HOST")} bootshare ${args.map((arg) => printable(arg)).join(" ")}`,
+      },
+    );
+  }
+  const json = isJson(args);
+  const asTable = !json && command.rows !== undefined;
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  const ask = async (host: string): Promise<HostResult> => {
+    const onLine = (stream: "stdout" | "stderr", line: string): void => {
+      process[stream].write(`${printable(host)}: ${line}\n`);
+    };
+    const wanted = asTable ? withJson(args) : args;
+    const shown = asTable || json ? {} : { onLine };
+    const answer = await runOnHost(host, wanted, { signal: stop.signal, ...shown });
+    return resultOf(answer, asTable || json);
+  };
+  let results: readonly HostResult[] =
+    how === "in-turn" ? await inTurn(hosts, ask) : await Promise.all(hosts.map(ask));
+  if (json) printJson(results);
+  else if (command.rows !== undefined) {
+    const merged = mergeRows(results, command.rows);
+    ({ results } = merged);
+    printLines(table(merged.rows));
+  }
+  const failure = failureOf(results);
+  if (failure !== undefined) throw failure;
+}
+
+/** From host to host, until one fails. */
+async function inTurn(
+  hosts: readonly string[],
+  ask: (host: string) => Promise<HostResult>,
+): Promise<HostResult[]> {
+  const results: HostResult[] = [];
+  for (const host of hosts) {
+    const failed = results.some(({ outcome }) => outcome !== "ok");
+    results.push(failed ? notTried(host) : await ask(host));
+  }
+  return results;
+}
+
+/** Whether the command was asked for JSON: before a `--`, as commander reads it. */
+function isJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return (end < 0 ? args : args.slice(0, end)).includes(JSON_OPTION.flags);
+}
+
+function withJson([name = "", ...rest]: readonly string[]): string[] {
+  return [name, JSON_OPTION.flags, ...rest];
+}
