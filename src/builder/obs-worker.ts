@@ -34,10 +34,11 @@ export const OBS_WORKER: WorkerKind = {
     await remember(guest, worker.drained ?? new Date().toISOString());
     const until = Date.now() + options.timeoutMs;
     const progress = new Progress(worker, options.say);
-    for (;;) {
+    // The first round only looks, so that what is waited for is said at once.
+    for (let most = 0; ; most = ROUND_S) {
       options.signal?.throwIfAborted();
       const left = Math.max(0, until - Date.now());
-      const seconds = Math.min(ROUND_S, Math.ceil(left / 1000));
+      const seconds = Math.min(most, Math.ceil(left / 1000));
       const code = await call(guest, ["drain", String(seconds)], options.signal);
       if (code === 0) return;
       if (Date.now() >= until) throw await drainTimeout(guest, worker, options);

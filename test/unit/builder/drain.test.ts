@@ -56,7 +56,7 @@ describe("drain", () => {
   it("waits until no job runs, and says what for, once", async () => {
     answers.push({ exitCode: 3 }, { exitCode: 3 }, { exitCode: 0 });
     expect(await drain(guest, options())).toBe(true);
-    expect(calls).toEqual(["drain 60", "drain 60", "drain 60"]);
+    expect(calls).toEqual(["drain 0", "drain 60", "drain 60"]);
     expect(said).toEqual(["b1 takes no new jobs; waiting for the one that runs"]);
     expect(recorded()).toMatch(/^20/);
     expect(await drainState(guest)).toBe("drained");
