@@ -19,6 +19,10 @@ export const EXIT = {
   unusable: 5,
   /** Waiting came to its limit. */
   timeout: 6,
+  /** Of a command whose exit code is that of a program in a guest: the machine for it could not be had, or was lost. */
+  machine: 125,
+  /** Likewise: the program was given a time, and that was up. */
+  programTimeout: 124,
   /** An error in bootshare itself. */
   bug: 70,
 } as const;

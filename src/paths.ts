@@ -9,6 +9,9 @@ export const SHARE_TAG = "virtio-boot";
 /** The namespace of our element in a domain's `<metadata>`. */
 export const METADATA_NAMESPACE = "https://bootshare.org/xmlns/domain/1";
 
+/** In a clone's /boot until its first boot has taken it: what the clone is called and known by, with secret keys. */
+export const IDENTITY_FILE = "bootshare-identity.tar";
+
 /** In a guest: the first process where a 64-bit kernel runs 32-bit programs. */
 export const INIT32 = "/usr/lib/bootshare/init32";
 
@@ -22,6 +25,10 @@ export function statePaths(root: string = workMode().stateRoot) {
     released: join(root, "released"),
     /** Root disks and logs of a `create` that is under way. */
     work: join(root, "work"),
+    /** Disks that other disks stand on, never written again. */
+    bases: join(root, "bases"),
+    /** Held (flock) while a disk becomes a base, is stood upon, or bases are removed. */
+    basesLock: join(root, "bases.lock"),
     /** Results of accelerator trials. */
     trials: join(root, "trials.json"),
     /** Held (flock) by the running service. */
@@ -68,6 +75,11 @@ export function guestPaths(dir: string) {
     /** Left by the hook's *restore* phase for the *prepare* that follows at once. */
     restoring: join(dir, "restoring"),
     disk: join(dir, "disk.qcow2"),
+    /**
+     * Held (flock) by the process that the guest is there for. When nobody holds it any more, the guest is deleted. A guest that
+     * stays has it only while it is made.
+     */
+    ephemeral: join(dir, "ephemeral"),
     serialLog: join(dir, "serial.log"),
     /** The end of the serial log of each of the last attempts that were not good, by the attempt's id. */
     badLogs: join(dir, "bad"),

@@ -3,7 +3,7 @@
  * messages can be compared; output is bounded.
  */
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
-import { Readable } from "node:stream";
+import { Readable, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
 import { EXIT, errnoOf, UserError } from "./errors.ts";
@@ -151,6 +151,136 @@ export async function runInTerminal(file: string, args: readonly string[]): Prom
     });
   } finally {
     process.off("SIGINT", ignore);
+  }
+}
+
+/** Where the three streams of {@link runStreaming} go: our own (`inherit`), nowhere, or a stream. */
+export interface Streams {
+  readonly stdin?: "inherit" | "ignore" | Readable;
+  readonly stdout?: "inherit" | "ignore" | Writable;
+  readonly stderr?: "inherit" | "ignore" | Writable;
+}
+
+/**
+ * Runs a program with its streams connected, as long as it takes, and returns its exit code, 128 + N when signal N ended it.
+ * Streams that are given are not closed.
+ *
+ * @param signal ends it (SIGTERM) when aborted; its reason is thrown then
+ * @throws {UserError} `PROGRAM_MISSING`
+ */
+export async function runStreaming(
+  file: string,
+  args: readonly string[],
+  { stdin = "ignore", stdout = "inherit", stderr = "inherit" }: Streams,
+  signal?: AbortSignal,
+): Promise<number> {
+  signal?.throwIfAborted();
+  const way = (stream: "inherit" | "ignore" | object): "inherit" | "ignore" | "pipe" =>
+    typeof stream === "string" ? stream : "pipe";
+  const child = spawn(file, [...args], {
+    stdio: [way(stdin), way(stdout), way(stderr)],
+    env: { ...process.env, LC_ALL: "C", PATH: searchPath() },
+  });
+  const stop = (): void => {
+    child.kill("SIGTERM");
+  };
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    // It may end before it has read everything: then writing fails, and its exit code tells why.
+    if (typeof stdin !== "string" && child.stdin !== null) pipeline(stdin, child.stdin).catch(() => {});
+    if (typeof stdout !== "string") child.stdout?.pipe(stdout, { end: false });
+    if (typeof stderr !== "string") child.stderr?.pipe(stderr, { end: false });
+    const code = await new Promise<number>((resolve, reject) => {
+      child.on("error", () => reject(missingProgram(file)));
+      child.on("close", (exit, by) => resolve(exit ?? 128 + (by === null ? 0 : signalNumber(by))));
+    });
+    signal?.throwIfAborted();
+    return code;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** One side of {@link transfer}. */
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd?: string;
+  /** Runs it as the user `nobody`, where we are root. It begins in `cwd` whoever may enter that. */
+  readonly nobody?: boolean;
+}
+
+export interface Transferred {
+  /** Exit codes; -1 when a signal ended it. */
+  readonly from: number;
+  readonly to: number;
+  /** The first 4 KiB of what both printed to standard error; not trusted. */
+  readonly stderr: string;
+  /** More than `maxBytes` came, and both were ended. */
+  readonly tooMuch: boolean;
+}
+
+/**
+ * Runs two programs, the output of the one being the input of the other.
+ *
+ * @param maxBytes bytes that are let through
+ * @param signal ends both when aborted; its reason is thrown then
+ * @throws {UserError} `PROGRAM_MISSING`
+ */
+export async function transfer(
+  from: Command,
+  to: Command,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<Transferred> {
+  signal?.throwIfAborted();
+  const env = { LC_ALL: "C", PATH: searchPath() };
+  const start = ({ file, args, cwd, nobody }: Command): ReturnType<typeof spawn> =>
+    spawn(file, [...args], {
+      env: file === "ssh" ? { ...process.env, ...env } : env,
+      stdio: "pipe",
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(nobody === true && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
+    });
+  const [source, sink] = [start(from), start(to)];
+  const both = [source, sink];
+  const stop = (): void => {
+    for (const child of both) child.kill("SIGTERM");
+  };
+  signal?.addEventListener("abort", stop, { once: true });
+  let stderr = "";
+  for (const child of both) {
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      stderr = (stderr + text).slice(0, 4096);
+    });
+  }
+  source.stdin?.end();
+  sink.stdout?.resume();
+  let passed = 0;
+  const bounded = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      passed += chunk.length;
+      if (passed > maxBytes) stop();
+      done(null, passed > maxBytes ? undefined : chunk);
+    },
+  });
+  try {
+    const ended = both.map(
+      async (child) =>
+        await new Promise<number>((resolve, reject) => {
+          child.on("error", () => reject(missingProgram(child === source ? from.file : to.file)));
+          child.on("close", (code) => resolve(code ?? -1));
+        }),
+    );
+    // Whichever ends early, the exit codes say so.
+    if (source.stdout !== null && sink.stdin !== null)
+      pipeline(source.stdout, bounded, sink.stdin).catch(() => {});
+    const [one = -1, other = -1] = await Promise.all(ended);
+    signal?.throwIfAborted();
+    return { from: one, to: other, stderr, tooMuch: passed > maxBytes };
+  } finally {
+    stop();
+    signal?.removeEventListener("abort", stop);
   }
 }
 

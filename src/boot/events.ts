@@ -77,6 +77,8 @@ export const eventSchema = z.discriminatedUnion("e", [
    * share, and serves until a boot was good.
    */
   z.object({ ...base, e: z.literal("provided"), pair: pairSchema }),
+  /** The guest is a clone: another guest booted this pair, on the same disk, and was good. */
+  z.object({ ...base, e: z.literal("cloned"), from: z.string(), pair: pairSchema }),
   /** A pair was staged for a new boot attempt, by the hook or in its stead. */
   z.object({
     ...base,

@@ -77,6 +77,10 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "provided":
         provided = event.pair;
         break;
+      case "cloned":
+        good = event.pair;
+        goodIds.add(event.pair.id);
+        break;
       case "asked":
         pending = event.what === "stop" ? undefined : { t: event.t, by: event.by, what: event.what };
         if (event.by === "person") {

@@ -1,4 +1,5 @@
 /** All commands, in the order in which the help shows them. */
+import { clone } from "./clone.ts";
 import type { Command } from "./command.ts";
 import { console_ } from "./console.ts";
 import { create } from "./create.ts";
@@ -14,6 +15,7 @@ import { list } from "./list.ts";
 import { logs } from "./logs.ts";
 import { reboot } from "./reboot.ts";
 import { rollback } from "./rollback.ts";
+import { run } from "./run.ts";
 import { service } from "./service.ts";
 import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
@@ -24,6 +26,8 @@ import { workers } from "./workers.ts";
 
 export const COMMANDS: readonly Command[] = [
   create,
+  clone,
+  run,
   list,
   status,
   start,

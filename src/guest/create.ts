@@ -2,7 +2,7 @@
  * Makes a guest: root disk, first /boot, folder, domain; starts it and waits until its boot is good. Every step that
  * leaves something behind says how to take it away again, and a step that fails takes all of it away.
  */
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -16,7 +16,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { copyFile, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
@@ -48,6 +48,8 @@ import { deleteFolder, removeFolder } from "./delete.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
 import { LOCK_WAIT_MS } from "./lock.ts";
+import { randomMac } from "./mac.ts";
+import { lockName, requireFreeName } from "./name.ts";
 import { type CreateOptions, type CreatePlan, planGuest, summaryOf, toMiB, userKeys } from "./plan.ts";
 import { qemuUser } from "./qemu-user.ts";
 import { freePorts, type Worker, writeWorker } from "./worker.ts";
@@ -73,6 +75,7 @@ export class Creation {
   readonly #paths: GuestPaths;
   readonly #work: string;
   readonly #mac = randomMac();
+  #unlockName: () => void = () => {};
   #plan: CreatePlan | undefined;
   #provisioned: Provisioned | undefined;
   #made: GuestView | undefined;
@@ -165,18 +168,9 @@ export class Creation {
       what: this.#work,
       run: async () => await removeFolder(this.#work),
     });
-    const nameLock = join(work, `${this.#options.name}.lock`);
-    if (!tryLock(openSync(nameLock, "a", 0o600))) {
-      throw new UserError(
-        "NAME_TAKEN",
-        `Another command is making a guest named ${this.#options.name} at this moment.`,
-        {
-          exitCode: EXIT.conflict,
-        },
-      );
-    }
-    // Should another command have opened it by now, that one finds the domain, or makes it with nobody in its way.
-    this.#undo.push({ what: nameLock, run: async () => await rm(nameLock, { force: true }) });
+    const unlock = lockName(this.#options.name);
+    this.#unlockName = unlock;
+    this.#undo.push({ what: "the lock of its name", run: async () => unlock() });
   }
 
   async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
@@ -343,7 +337,7 @@ export class Creation {
   async #tidy(): Promise<undefined> {
     if (existsSync(this.logFile)) await copyFile(this.logFile, this.#paths.createLog);
     await removeFolder(this.#work);
-    await rm(join(statePaths().work, `${this.#options.name}.lock`), { force: true });
+    this.#unlockName();
     this.#undo.length = 0;
     return undefined;
   }
@@ -391,15 +385,8 @@ async function reserveWorker(plan: WorkerPlan, name: string, work: string): Prom
   }
 }
 
-async function requireFreeName(name: string): Promise<void> {
-  if (!(await domainStatuses()).some((domain) => domain.name === name)) return;
-  throw new UserError("NAME_TAKEN", `libvirt has a domain named ${name} already; nothing was changed.`, {
-    exitCode: EXIT.conflict,
-    hint: `Choose another name, or remove it with 'bootshare delete ${name}'.`,
-  });
-}
-
-async function requireHook(): Promise<void> {
+/** @throws {UserError} `HOOK_MISSING` */
+export async function requireHook(): Promise<void> {
   const { usable, lines } = await hookStatus();
   if (usable) return;
   throw new UserError(
@@ -425,13 +412,6 @@ async function requireSpace(): Promise<void> {
       exitCode: EXIT.unusable,
       hint: `Free some space, or mount a larger file system at ${root}.`,
     },
-  );
-}
-
-/** A MAC address in the range that QEMU and libvirt use (52:54:00). */
-function randomMac(): string {
-  return ["52", "54", "00", ...[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, "0"))].join(
-    ":",
   );
 }
 
@@ -462,7 +442,8 @@ async function destroyIfRunning(uuid: string): Promise<void> {
   if (domain !== undefined && domain.state !== "shut off") await destroyDomain(uuid);
 }
 
-async function serialTail(paths: GuestPaths): Promise<string> {
+/** The end of a guest's serial log, printable; empty where there is none. */
+export async function serialTail(paths: GuestPaths): Promise<string> {
   try {
     return lastLines(stripVTControlCharacters(await readFile(paths.serialLog, "latin1")));
   } catch {

@@ -16,6 +16,8 @@ export type Action =
   | { readonly do: "end"; readonly why: string; readonly attempt: string }
   /** It is off because somebody wanted that: remember it. */
   | { readonly do: "stay-off"; readonly why: string }
+  /** It was there for a process that is gone. */
+  | { readonly do: "delete"; readonly why: string }
   /** It keeps coming back down: stop trying until a person acts. */
   | { readonly do: "give-up"; readonly why: string };
 
@@ -31,11 +33,16 @@ export const START_LIMIT = { starts: 5, windowMs: 30 * 60_000 } as const;
  */
 const REBOOT_WISH_MS = 15 * 60_000;
 
+/** Whether the process that an ephemeral guest is there for is still there (guest/abandoned.ts). */
+export type Ephemeral = "held" | "abandoned";
+
 export interface Facts extends Moment {
   readonly state: BootState;
   readonly domain: DomainStatus;
   /** The host is shutting down. */
   readonly hostStopping: boolean;
+  /** undefined: it is an ordinary guest. */
+  readonly ephemeral?: Ephemeral | undefined;
 }
 
 /** Decides. Events that are known (`observe`) must be in `facts.state` already. */
@@ -43,6 +50,9 @@ export function decide(facts: Facts): Action {
   const { state, domain } = facts;
   const attempt = state.current;
   if (facts.hostStopping) return nothing("the host is shutting down");
+  if (facts.ephemeral === "abandoned")
+    return { do: "delete", why: "the command that it was made for is gone" };
+  if (facts.ephemeral === "held") return nothing("it is ephemeral: the command that it was made for decides");
   if (domain.state === "running" && state.desired === "on" && isOverdue(attempt, facts)) {
     return { do: "end", why: `it was not good within ${attempt.timeout} s`, attempt: attempt.id };
   }

@@ -8,6 +8,7 @@ import { destroyDomain, undefineDomain } from "../libvirt/virsh.ts";
 import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
 import { removeTree } from "../provision/bootstrap.ts";
 import { unmountShare } from "../share/mount.ts";
+import { removeUnusedBases } from "./bases.ts";
 import { findGuest, type Guest } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
@@ -37,6 +38,7 @@ export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
     await undefineDomain(guest.uuid);
     await deleteFolder(guest.uuid);
   });
+  await removeUnusedBases();
 }
 
 /** Whether a folder of a guest is there that libvirt has no domain for (a deletion that was cut short, or `virsh undefine`). */

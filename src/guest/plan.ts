@@ -20,6 +20,7 @@ import type { Emulation } from "../provision/user-emulation.ts";
 import type { ShareTransport } from "../share/transport.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { printable } from "../text.ts";
+import { checkName } from "./name.ts";
 import { presentVirtiofsObstacle, requireNetwork } from "./session.ts";
 import { planWorker, type WorkerPlan, type WorkerWishes } from "./worker-plan.ts";
 
@@ -77,9 +78,6 @@ export interface CreatePlan {
 /** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
 const KVM_NOT_WANTED: TrialResult = { accel: "kvm", usable: false, reason: "Emulation was asked for." };
 
-/** The longest name: the domain's socket and log files carry it. */
-const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-
 /**
  * Chooses everything that can be chosen before anything is made, and finds what a person can have got wrong.
  *
@@ -92,12 +90,7 @@ export async function planGuest(
   emulation: (arch: DebianArch) => Promise<Emulation>,
 ): Promise<CreatePlan> {
   const { name, sshKeyFile, suite: suiteName, accel, cpus, memoryBytes } = options;
-  if (!NAME_PATTERN.test(name)) {
-    throw new UserError("NAME_INVALID", `${printable(name)} cannot be the name of a guest.`, {
-      exitCode: EXIT.usage,
-      hint: "Letters, digits, dots, hyphens and underscores, at most 63, beginning with a letter or a digit.",
-    });
-  }
+  checkName(name);
   const suite = findSuite(suiteName);
   const arch = guestArch(options.arch);
   const { transport, reason: transportReason } = chooseTransport(

@@ -4,6 +4,7 @@ import { appendEvents, readEvents } from "../boot/log.ts";
 import { presentMoment } from "../boot/moment.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { destroyDomain } from "../libvirt/virsh.ts";
+import { deleteAbandoned, deleteRemains, ephemeralState } from "./abandoned.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
 import { launch } from "./launch.ts";
@@ -31,6 +32,9 @@ async function reconcileLocked(guest: Guest, hostStopping: boolean): Promise<Rec
       return { guest, action };
     case "give-up":
       appendEvents(guest.paths, [{ e: "gave-up", why: action.why }]);
+      return { guest, action };
+    case "delete":
+      await deleteAbandoned(guest.uuid);
       return { guest, action };
     case "end":
       // Written first: whoever finds the domain destroyed must not take it for a person's wish.
@@ -70,7 +74,11 @@ function isFinal({ paths }: Guest): boolean {
 function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action: Action } {
   const moment = presentMoment();
   const view = look(guest, moment);
-  return { view, action: decide({ ...moment, state: view.state, domain: view.status, hostStopping }) };
+  const ephemeral = ephemeralState(guest.paths);
+  return {
+    view,
+    action: decide({ ...moment, state: view.state, domain: view.status, hostStopping, ephemeral }),
+  };
 }
 
 /**
@@ -94,7 +102,9 @@ export async function reconcileAll(
       }
       await withGuestLock(listed, 0, async () => {
         // What was listed is old by now: another start may have taken its time, or a command may have come between.
-        report(await reconcileLocked(await findGuest(listed.uuid), hostStopping));
+        const done = await reconcileLocked(await findGuest(listed.uuid), hostStopping);
+        report(done);
+        if (done.action?.do === "delete") return;
         views.push(look(await findGuest(listed.uuid)));
       });
     } catch (error) {
@@ -105,6 +115,7 @@ export async function reconcileAll(
       report({ guest: listed, action: undefined, problem: messageOf(error) });
     }
   }
+  await deleteRemains();
   return views;
 }
 

@@ -85,9 +85,16 @@ async function freePort(): Promise<number> {
  *
  * @param command the program and its arguments to run in the guest, or none for a login. ssh hands one string to the
  *   login shell there, so each argument is quoted for it and arrives as it was given.
+ * @param terminal a command gets a terminal too
  */
-export function sshArguments(guest: Guest, endpoint: Endpoint, command: readonly string[]): string[] {
+export function sshArguments(
+  guest: Guest,
+  endpoint: Endpoint,
+  command: readonly string[],
+  { terminal = false }: { readonly terminal?: boolean } = {},
+): string[] {
   return [
+    ...(terminal ? ["-t"] : []),
     ...["-i", guest.paths.sshKey, "-p", String(endpoint.port), "-l", "root"],
     ...["-o", "IdentitiesOnly=yes", "-o", `UserKnownHostsFile=${guest.paths.knownHosts}`],
     ...[

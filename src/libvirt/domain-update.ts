@@ -155,7 +155,8 @@ function setQemuArgs(
   }
 }
 
-function remove(element: Element): void {
+/** Takes an element out. */
+export function remove(element: Element): void {
   // The spaces before it go too, so that no empty line stays.
   const space = element.previousSibling;
   const parent = element.parentNode;
@@ -164,17 +165,20 @@ function remove(element: Element): void {
   parent?.removeChild(element);
 }
 
-function edit(xml: string, change: (domain: Element, document: Document) => void): string {
+/** Parses a domain, lets `change` change it, and prints it. @throws {UserError} `DOMAIN_XML_INVALID` */
+export function edit(xml: string, change: (domain: Element, document: Document) => void): string {
   const document = parseXml(xml);
   if (document.documentElement !== null) change(document.documentElement, document);
   return new XMLSerializer().serializeToString(document);
 }
 
-function setText(document: Document, parent: Element, name: string, text: string): void {
+/** Gives an element's only child of this name a text, making it where it is not there. */
+export function setText(document: Document, parent: Element, name: string, text: string): void {
   (childOf(parent, name) ?? append(document, parent, name)).textContent = text;
 }
 
-function append(document: Document, parent: Element, name: string): Element {
+/** Adds a new last child. */
+export function append(document: Document, parent: Element, name: string): Element {
   const made = document.createElement(name);
   parent.appendChild(made);
   return made;

@@ -42,6 +42,7 @@ export function enabledUnits(
 ): readonly string[] {
   return [
     "systemd-networkd.service",
+    "bootshare-identity.service",
     "bootshare-up.service",
     "bootshare-gate.service",
     "bootshare-good.service",

@@ -170,7 +170,7 @@ function isGoingDown(view: GuestView): boolean {
 function sentence({ guest, action, problem }: Reconciled): string {
   if (action === undefined) return `${guest.name}: cannot be looked at: ${printable(problem ?? "", 1000)}`;
   if (problem !== undefined) {
-    return `${guest.name}: cannot be started (${action.why}): ${printable(problem, 1000)}`;
+    return `${guest.name}: cannot be ${action.do === "delete" ? "deleted" : "started"} (${action.why}): ${printable(problem, 1000)}`;
   }
   switch (action.do) {
     case "nothing":
@@ -179,6 +179,8 @@ function sentence({ guest, action, problem }: Reconciled): string {
       return `${guest.name}: started: ${action.why}`;
     case "end":
       return `${guest.name}: ended: ${action.why}`;
+    case "delete":
+      return `${guest.name}: deleted: ${action.why}`;
     case "stay-off":
       return `${guest.name}: stays off: ${action.why}`;
     case "give-up":

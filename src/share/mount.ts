@@ -5,7 +5,7 @@
 import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
-import { runSync, tryLock } from "../process.ts";
+import { runOk, runSync, tryLock } from "../process.ts";
 import { printable } from "../text.ts";
 
 /** How long somebody else who mounts it at this moment is waited for, in seconds. */
@@ -63,6 +63,32 @@ export function unmountShare(share: string): void {
     `${share} could not be unmounted: ${printable(stderr.trim(), 400)}.`,
     { hint: `Unmount it with 'umount ${share}', and try again.` },
   );
+}
+
+/**
+ * Copies the file system of a share into another guest's folder, where it is not mounted yet. The first one's guest is off; its
+ * share is unmounted for the copy, and mounted again by whoever needs it next.
+ *
+ * @throws {UserError} `SHARE_NOT_UNMOUNTED`, `SHARE_NOT_MOUNTED`, and those of `runOk`
+ */
+export async function copyShareImage(from: SharePaths, to: SharePaths): Promise<void> {
+  const lock = openSync(from.shareImage, "r");
+  try {
+    // Who mounts it holds this lock.
+    if (!tryLock(lock, WAIT_S))
+      throw notMounted(from.shareImage, from.share, "somebody else has been mounting it for too long");
+    // Should somebody look into it at this moment, the kernel keeps it after that, and all of it has to be in the file.
+    if (isMounted(from.share)) await runOk("sync", ["--file-system", from.share], { timeoutMs: TIMEOUT_MS });
+    unmountShare(from.share);
+    await runOk("cp", ["--sparse=always", "--reflink=auto", "--", from.shareImage, to.shareImage]);
+  } finally {
+    closeSync(lock);
+  }
+}
+
+interface SharePaths {
+  readonly shareImage: string;
+  readonly share: string;
 }
 
 /** A mount point is on another file system than the folder that it is in. */

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { assessPair } from "../../../src/boot/assess.ts";
 import { eventLine, type NewEvent, parseEvents, stamp } from "../../../src/boot/events.ts";
 import { deriveState } from "../../../src/boot/state.ts";
 import { configOf } from "../../../src/kernel/config.ts";
 import {
   good,
+  HOST_BOOT,
   PREPARED,
   pair,
   prepare,
@@ -127,6 +129,20 @@ describe("deriveState", () => {
   it("goes on from a checkpoint", () => {
     const events = timeline({ e: "checkpoint", good: pair("6.1.0-1"), desired: "on" });
     expect(deriveState(events)).toMatchObject({ good: pair("6.1.0-1"), desired: "on" });
+  });
+
+  it("takes a clone's pair for good, as it was for the guest that it was cloned from", () => {
+    const cloned = { e: "cloned", from: HOST_BOOT, pair: pair("6.1.0-1") } as const;
+    const state = deriveState(
+      timeline(cloned, { e: "desired", state: "off", why: "it was cloned just now" }),
+    );
+    expect(state).toMatchObject({
+      good: pair("6.1.0-1"),
+      goodBefore: undefined,
+      desired: "off",
+      attempts: [],
+    });
+    expect(assessPair(state, pair("6.1.0-1").id, 1)).toMatchObject({ assessment: "good" });
   });
 });
 

@@ -40,6 +40,7 @@ interface Row {
   readonly expected: string;
   readonly hostBoot?: string;
   readonly hostStopping?: boolean;
+  readonly ephemeral?: "held" | "abandoned";
   readonly seconds?: number;
 }
 
@@ -50,6 +51,42 @@ const table: Row[] = [
     events: [prepare("a"), STARTED],
     domain: { ...running, state: "paused" },
     expected: "nothing: it is paused",
+  },
+  {
+    name: "ephemeral, and reset",
+    events: ended("reset"),
+    domain: off("shutdown"),
+    ephemeral: "held",
+    expected: "nothing: it is ephemeral: the command that it was made for decides",
+  },
+  {
+    name: "ephemeral, and its boot takes too long",
+    events: [prepare("a", { m: 0, timeout: 60 }), STARTED],
+    domain: running,
+    ephemeral: "held",
+    expected: "nothing: it is ephemeral: the command that it was made for decides",
+  },
+  {
+    name: "ephemeral, running, its command gone",
+    events: [START_BY_PERSON, prepare("a"), STARTED, good("a")],
+    domain: running,
+    ephemeral: "abandoned",
+    expected: "delete: the command that it was made for is gone",
+  },
+  {
+    name: "ephemeral, off, its command gone",
+    events: [],
+    domain: off("unknown"),
+    ephemeral: "abandoned",
+    expected: "delete: the command that it was made for is gone",
+  },
+  {
+    name: "ephemeral, its command gone with the host that goes down",
+    events: [prepare("a"), STARTED],
+    domain: running,
+    ephemeral: "abandoned",
+    hostStopping: true,
+    expected: "nothing: the host is shutting down",
   },
   { name: "rebooted", events: ended("reboot"), domain: off("shutdown"), expected: "start: it rebooted" },
   {
@@ -279,6 +316,7 @@ function answer(row: Omit<Row, "name" | "expected">): string {
     hostBoot: row.hostBoot ?? HOST_BOOT,
     m: (row.seconds ?? 300) * 1000,
     hostStopping: row.hostStopping ?? false,
+    ephemeral: row.ephemeral,
     now: new Date(START + (row.seconds ?? 300) * 1000),
   });
   return `${action.do}${action.do === "start" && action.unclean ? " unclean" : ""}: ${action.why}`;

@@ -1,0 +1,114 @@
+import { z } from "zod";
+import { EXIT, UserError } from "../errors.ts";
+import { ensureBaseGuest } from "../guest/base-guest.ts";
+import { withEphemeralGuest } from "../guest/ephemeral.ts";
+import { runInGuest } from "../guest/in-guest.ts";
+import { parseSize } from "../guest/size.ts";
+import { printable } from "../text.ts";
+import { defineCommand } from "./command.ts";
+import { noteService } from "./shared.ts";
+
+export const run = defineCommand({
+  name: "run",
+  summary: "run a program in a guest that is made for it and deleted afterwards",
+  about:
+    "Clones a guest, boots the clone, runs a program in it as root, and deletes it, whatever happens. Standard input, output and error are the program's own, and so is the exit code; 125 says that the machine for it could not be had or was lost, 124 that its time was up. What goes on with the machine is said on standard error.",
+  arguments: [["<command...>", "the program and its arguments, after '--'"]],
+  options: [
+    {
+      flags: "--from <guest>",
+      text: "the guest to clone, which is off (default: a base guest, made at first use)",
+    },
+    { flags: "--suite <suite>", text: "of the base guest (default trixie)" },
+    { flags: "--arch <arch>", text: "of the base guest (default: this host's)" },
+    { flags: "--memory <size>", text: "memory (default: as the guest that is cloned)" },
+    { flags: "--cpus <count>", text: "virtual CPUs (default: as the guest that is cloned)" },
+    { flags: "--timeout <seconds>", text: "end the program after so many seconds (default: no limit)" },
+    {
+      flags: "--boot-timeout <seconds>",
+      text: "what the guest may take until it can be used; 0 for no limit",
+    },
+    { flags: "--quiet", text: "say nothing of the machine" },
+  ],
+  passThrough: true,
+  examples: [
+    ["bootshare run -- cat /etc/debian_version", "in a Debian 13 guest"],
+    ["bootshare run --from base-trixie-armhf -- uname -m", "in a clone of a guest of one's own"],
+  ],
+  schema: z.object({
+    from: z.string().optional(),
+    suite: z.string().default("trixie"),
+    arch: z.string().optional(),
+    memory: z.string().optional(),
+    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
+    timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
+    bootTimeout: z.coerce.number({ error: "a number of seconds" }).int().min(0).optional(),
+    quiet: z.boolean().default(false),
+  }),
+  action: async (words, options) => {
+    // commander leaves the '--' that ends our own options where it passes options through.
+    const command = words[0] === "--" ? words.slice(1) : words;
+    if (command.length === 0) {
+      throw new UserError("USAGE", "There is no program to run.", {
+        exitCode: EXIT.usage,
+        hint: "For a shell: bootshare run -- bash -l",
+      });
+    }
+    const { suite, arch, cpus, timeout, bootTimeout, quiet } = options;
+    const memoryBytes = options.memory === undefined ? undefined : parseSize(options.memory, "--memory", "M");
+    const say = (line: string): void => {
+      if (!quiet) process.stderr.write(`bootshare: ${printable(line, 1000)}\n`);
+    };
+    const stop = new AbortController();
+    let ended: number | undefined;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      ended ??= signal === "SIGINT" ? 130 : signal === "SIGHUP" ? 129 : 143;
+      stop.abort(new UserError("INTERRUPTED", `It was interrupted (${signal}).`));
+    };
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    for (const one of signals) process.on(one, onSignal);
+    try {
+      await noteService();
+      const source =
+        options.from ?? (await ensureBaseGuest({ suite, arch }, say, stop.signal, async () => {}));
+      const wishes = { source, purpose: "run", memoryBytes, cpus, bootTimeout, onPhase: say };
+      return await withEphemeralGuest(wishes, stop.signal, async (guest) => {
+        const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+        const timer =
+          timeout === undefined
+            ? undefined
+            : setTimeout(() => {
+                ended ??= EXIT.programTimeout;
+                stop.abort(timeUp(command[0] ?? "", timeout));
+              }, timeout * 1000);
+        try {
+          return await runInGuest(guest, command, { stdin: "inherit", terminal, signal: stop.signal });
+        } finally {
+          clearTimeout(timer);
+        }
+      });
+    } catch (error) {
+      throw withExitCode(error, ended ?? EXIT.machine);
+    } finally {
+      for (const one of signals) process.off(one, onSignal);
+    }
+  },
+});
+
+function timeUp(program: string, seconds: number): UserError {
+  return new UserError("PROGRAM_TIMEOUT", `${printable(program)} did not end within ${seconds} s.`, {
+    hint: "--timeout gives it longer.",
+  });
+}
+
+/** The program's own exit code and ours must not be taken for each other. */
+function withExitCode(error: unknown, exitCode: number): unknown {
+  if (!(error instanceof UserError)) return error;
+  const { code, message, hint, detail } = error;
+  return new UserError(code, message, {
+    exitCode,
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+    ...(detail === undefined ? {} : { detail }),
+  });
+}

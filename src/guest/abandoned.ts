@@ -1,0 +1,116 @@
+/**
+ * Guests that are there for one process: ephemeral ones, and clones while they are made. The process holds a lock on a file in
+ * the guest's folder. However it ends, the lock is gone with it, and whoever comes next deletes the guest.
+ */
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { join } from "node:path";
+import { errnoOf } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
+import { destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
+import { type GuestPaths, guestPaths, guestPathsOf, statePaths } from "../paths.ts";
+import { tryLock } from "../process.ts";
+import { removeUnusedBases } from "./bases.ts";
+import type { Ephemeral } from "./decide.ts";
+import { deleteFolder, removeFolder } from "./delete.ts";
+import { guestFolders } from "./inventory.ts";
+
+/** How the names of folders begin that are not a guest yet, or no more; and how long that may last, in milliseconds. */
+const PASSING = [".new-", ".deleted-"] as const;
+const PASSING_MS = 10 * 60_000;
+
+/**
+ * Makes the folder of a new guest that is there for this process until it is {@link Held.keep kept}.
+ *
+ * It has its name only when it is locked, so that nobody takes it for abandoned.
+ */
+export function makeHeldFolder(uuid: string): Held {
+  const { root, guests } = statePaths();
+  for (const folder of [root, guests]) makeStateFolder(folder);
+  const fresh = guestPaths(join(guests, `${PASSING[0]}${uuid}`));
+  const paths = guestPathsOf(uuid);
+  mkdirSync(fresh.dir, { mode: 0o700 });
+  const fd = openSync(fresh.ephemeral, "a", 0o600);
+  if (!tryLock(fd)) throw new Error("a new lock is taken");
+  renameSync(fresh.dir, paths.dir);
+  return {
+    paths,
+    keep: () => {
+      rmSync(paths.ephemeral, { force: true });
+      closeSync(fd);
+    },
+    release: () => closeSync(fd),
+  };
+}
+
+export interface Held {
+  readonly paths: GuestPaths;
+  /** The guest stays, whatever becomes of this process. To be called once, and not with `release`. */
+  readonly keep: () => void;
+  /** The guest is deleted, or is to be by whoever comes next. */
+  readonly release: () => void;
+}
+
+/** Whether a guest is there for one process, and whether that is gone. */
+export function ephemeralState(paths: GuestPaths): Ephemeral | undefined {
+  const fd = openLock(paths);
+  if (fd === undefined) return undefined;
+  try {
+    return tryLock(fd) ? "abandoned" : "held";
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whether a guest is there for one process. */
+export function isEphemeral(paths: GuestPaths): boolean {
+  return existsSync(paths.ephemeral);
+}
+
+/** Deletes an abandoned guest with its domain, where it has one. One that somebody holds is left alone. */
+export async function deleteAbandoned(uuid: string): Promise<void> {
+  const fd = openLock(guestPathsOf(uuid));
+  if (fd === undefined) return;
+  try {
+    // Held until it is gone: two that come at once do not get into each other's way.
+    if (!tryLock(fd)) return;
+    const domain = (await domainStatuses()).find((one) => one.uuid === uuid);
+    if (domain !== undefined && domain.state !== "shut off") await destroyDomain(uuid);
+    if (domain !== undefined) await undefineDomain(uuid);
+    await deleteFolder(uuid);
+  } finally {
+    closeSync(fd);
+  }
+  await removeUnusedBases();
+}
+
+/** Deletes what killed commands have left that is no guest: folders without a domain, and bases that nothing stands on. */
+export async function deleteRemains(): Promise<void> {
+  const { guests } = statePaths();
+  const abandoned = guestFolders().filter((uuid) => ephemeralState(guestPathsOf(uuid)) === "abandoned");
+  for (const uuid of abandoned) await deleteAbandoned(uuid);
+  for (const name of readdirSync(guests)) {
+    if (!PASSING.some((prefix) => name.startsWith(prefix))) continue;
+    const folder = join(guests, name);
+    const changed = statSync(folder, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
+    if (Date.now() - changed > PASSING_MS) await removeFolder(folder);
+  }
+  await removeUnusedBases();
+}
+
+function openLock(paths: GuestPaths): number | undefined {
+  try {
+    return openSync(paths.ephemeral, "r+");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Base guests: what ephemeral ones are made from where nobody named another. One for each suite and architecture, made at
+ * first use, off, and a guest like any other: a person may start it, change it, and stop it again.
+ */
+
+import { UserError } from "../errors.ts";
+import { isDebianArch } from "../kernel/arch.ts";
+import { hostArch } from "../machine/host.ts";
+import { findSuite } from "../provision/suites.ts";
+import { Creation } from "./create.ts";
+import { findGuest } from "./inventory.ts";
+import { stopGuest } from "./life.ts";
+
+/** How long a guest that has just booted may take to shut down, in milliseconds. */
+const SHUTDOWN_MS = 300_000;
+const GIB = 2 ** 30;
+/** The disk is an overlay's, and takes room only as it is written to. */
+const SIZE = { memoryBytes: 2 * GIB, cpus: 2, diskBytes: 64 * GIB } as const;
+
+export interface BaseWishes {
+  readonly suite: string;
+  /** Debian's name; the host's where undefined. As a person typed it. */
+  readonly arch: string | undefined;
+}
+
+/** @throws {UserError} `SUITE_UNKNOWN`, `ARCH_UNKNOWN` through the creation */
+export function baseGuestName({ suite, arch }: BaseWishes): string {
+  return `base-${findSuite(suite).name}-${arch !== undefined && isDebianArch(arch) ? arch : hostArch()}`;
+}
+
+/**
+ * The name of the base guest for a suite and architecture, which is made where there is none: that takes minutes.
+ *
+ * @param say a line on what is going on; only called where it is made
+ * @param beforeBoot sees to the service, which some guests need in their first boot
+ * @throws {UserError} those of a creation; nothing is left of it then
+ */
+export async function ensureBaseGuest(
+  wishes: BaseWishes,
+  say: (line: string) => void,
+  signal: AbortSignal,
+  beforeBoot: () => Promise<unknown>,
+): Promise<string> {
+  const name = baseGuestName(wishes);
+  if (await exists(name)) return name;
+  say(`There is no guest ${name} yet. It is made now, once; that takes some minutes.`);
+  const creation = new Creation({
+    ...SIZE,
+    name,
+    suite: wishes.suite,
+    arch: wishes.arch,
+    guestKernelArch: "auto",
+    secondStage: "auto",
+    bootBytes: undefined,
+    share: "auto",
+    accel: "auto",
+    network: { kind: "user" },
+    kernelPackage: undefined,
+    mirror: undefined,
+    securityMirror: undefined,
+    security: true,
+    updates: true,
+    sshKeyFile: undefined,
+    keep: false,
+    tries: undefined,
+    bootTimeout: undefined,
+  });
+  const began = Date.now();
+  try {
+    for (const { title, run, warning } of creation.steps()) {
+      signal.throwIfAborted();
+      const said = await run(() => {}, signal);
+      const text = warning?.();
+      if (text !== undefined) say(`Warning: ${text}`);
+      say(`${title}${said === undefined ? "" : `: ${said}`} [${Math.round((Date.now() - began) / 1000)} s]`);
+      if (creation.needsService) await beforeBoot();
+    }
+  } catch (error) {
+    for (const left of await creation.rollBack()) say(`Could not be removed: ${left}`);
+    signal.throwIfAborted();
+    throw error;
+  }
+  await stopGuest(await findGuest(name), { force: false, timeoutMs: SHUTDOWN_MS, signal });
+  say(`${name} is made, and off [${Math.round((Date.now() - began) / 1000)} s].`);
+  return name;
+}
+
+async function exists(name: string): Promise<boolean> {
+  try {
+    await findGuest(name);
+    return true;
+  } catch (error) {
+    if (error instanceof UserError && error.code === "GUEST_NOT_FOUND") return false;
+    throw error;
+  }
+}

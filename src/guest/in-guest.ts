@@ -1,0 +1,42 @@
+/** Running a program in a guest that can be reached by ssh. */
+import { EXIT, UserError } from "../errors.ts";
+import { runStreaming, type Streams } from "../process.ts";
+import type { Guest } from "./inventory.ts";
+import { type Endpoint, sshArguments } from "./ssh.ts";
+
+/** A guest whose ssh server is known to answer. */
+export interface ReachableGuest extends Guest {
+  readonly endpoint: Endpoint;
+}
+
+/** What ssh(1) returns when the trouble is its own and not the program's. */
+export const SSH_FAILED = 255;
+
+export interface InGuestOptions extends Streams {
+  readonly signal?: AbortSignal | undefined;
+  /** The program gets a terminal; of use where our own streams are one, and are inherited. */
+  readonly terminal?: boolean | undefined;
+}
+
+/**
+ * Runs a program in a guest, as root. Arguments arrive as they are given here: no shell takes them apart. What it prints is the
+ * guest's, and not trusted; by default it goes to our own standard output and error, and its input is empty.
+ *
+ * @returns its exit code
+ * @throws {UserError} `GUEST_LOST` when the connection broke, or could not be made, or the program itself returned 255; the
+ *   signal's reason when aborted
+ */
+export async function runInGuest(
+  guest: ReachableGuest,
+  command: readonly string[],
+  { signal, terminal, ...streams }: InGuestOptions = {},
+): Promise<number> {
+  const args = sshArguments(guest, guest.endpoint, command, { terminal: terminal === true });
+  const code = await runStreaming("ssh", args, streams, signal);
+  if (code !== SSH_FAILED) return code;
+  throw new UserError(
+    "GUEST_LOST",
+    `The connection to the guest ${guest.name} is lost (or the program in it returned 255).`,
+    { exitCode: EXIT.failed, hint: "It may have crashed, or been stopped; its serial log may say more." },
+  );
+}
