@@ -1,7 +1,13 @@
 import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
+import { changePolicy, readPolicy } from "../boot/policy.ts";
+import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, UserError } from "../errors.ts";
+import { cloneGuest } from "../guest/clone.ts";
 import { type CreateStep, Creation } from "../guest/create.ts";
+import { deleteGuest } from "../guest/delete.ts";
+import { definitionOf } from "../guest/inventory.ts";
+import { startGuest, waitForGood } from "../guest/life.ts";
 import { type CreateOptions, type CreatePlan, planGuest, toMiB } from "../guest/plan.ts";
 import { parseSize } from "../guest/size.ts";
 import { MAX_INSTANCES, MAX_JOBS, WORKER_ROLES, type WorkerRole } from "../guest/worker.ts";
@@ -20,6 +26,8 @@ import {
   BOOT_TIMEOUT_OPTION,
   bootTimeoutSchema,
   NO_SERVICE,
+  note,
+  noteService,
   serviceForStart,
   TRIES_OPTION,
   triesSchema,
@@ -68,6 +76,10 @@ export const create = defineCommand({
       text: "where scripts of another architecture's packages run: auto, host, guest (default auto: the host where it can)",
     },
     {
+      flags: "--from <guest>",
+      text: "make a clone of a guest that is off instead, which takes a second, and boot that",
+    },
+    {
       flags: "--role <role>",
       text: `what the guest is for: ${WORKER_ROLES.join(", ")} (docs/obs-workers.md)`,
     },
@@ -91,18 +103,19 @@ export const create = defineCommand({
       "bootshare create b1 --arch armhf --role obs-worker --obs-repo obs.example.org:5252 --obs-src obs.example.org:5352",
       "a build worker of the Open Build Service",
     ],
+    ["bootshare create w3 --from worker1", "a clone of worker1, which is off"],
     ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
   ],
   schema: z.object({
-    suite: z.string().default("trixie"),
+    suite: z.string().optional(),
     arch: z.string().optional(),
-    memory: z.string().default("2G"),
-    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).default(2),
-    disk: z.string().default("16G"),
+    memory: z.string().optional(),
+    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
+    disk: z.string().optional(),
     bootSize: z.string().optional(),
-    share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).default("auto"),
-    accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).default("auto"),
-    network: z.string().default("user"),
+    share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).optional(),
+    accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).optional(),
+    network: z.string().optional(),
     kernel: z.string().optional(),
     mirror: z.string().optional(),
     securityMirror: z.string().optional(),
@@ -111,8 +124,9 @@ export const create = defineCommand({
     sshKey: z.string().optional(),
     guestKernelArch: z
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
-      .default("auto"),
-    secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).default("auto"),
+      .optional(),
+    secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).optional(),
+    from: z.string().optional(),
     role: z.enum(WORKER_ROLES, { error: WORKER_ROLES.join(", ") }).optional(),
     obsRepo: z.string().optional(),
     obsSrc: z.string().optional(),
@@ -124,19 +138,20 @@ export const create = defineCommand({
     bootTimeout: bootTimeoutSchema,
   }),
   action: async ([name = ""], options) => {
+    if (options.from !== undefined) return await createClone(options.from, name, options);
     const wishes: CreateOptions = {
       name,
-      suite: options.suite,
+      suite: options.suite ?? "trixie",
       arch: options.arch,
-      guestKernelArch: options.guestKernelArch,
-      secondStage: options.secondStage,
-      memoryBytes: parseSize(options.memory, "--memory", "M"),
-      cpus: options.cpus,
-      diskBytes: parseSize(options.disk, "--disk", "G"),
+      guestKernelArch: options.guestKernelArch ?? "auto",
+      secondStage: options.secondStage ?? "auto",
+      memoryBytes: parseSize(options.memory ?? "2G", "--memory", "M"),
+      cpus: options.cpus ?? 2,
+      diskBytes: parseSize(options.disk ?? "16G", "--disk", "G"),
       bootBytes: bootBytesOf(options.bootSize),
-      share: options.share,
-      accel: options.accel,
-      network: networkOf(options.network),
+      share: options.share ?? "auto",
+      accel: options.accel ?? "auto",
+      network: networkOf(options.network ?? "user"),
       kernelPackage: options.kernel,
       mirror: options.mirror,
       securityMirror: options.securityMirror,
@@ -146,7 +161,7 @@ export const create = defineCommand({
       keep: options.keep,
       tries: options.tries,
       bootTimeout: options.bootTimeout,
-      worker: workerWishes(options),
+      worker: workerWishes({ ...options, cpus: options.cpus ?? 2 }),
     };
     if (options.dryRun) {
       printLines(planLines(await planGuest(wishes, foreseenEmulation)));
@@ -176,6 +191,77 @@ export const create = defineCommand({
     return undefined;
   },
 });
+
+/** What says how a guest is made, and so nothing of a clone, which is as its source is. */
+const NOT_FOR_CLONES = [
+  ["suite", "--suite"],
+  ["arch", "--arch"],
+  ["guestKernelArch", "--guest-kernel-arch"],
+  ["disk", "--disk"],
+  ["bootSize", "--boot-size"],
+  ["share", "--share"],
+  ["accel", "--accel"],
+  ["network", "--network"],
+  ["kernel", "--kernel"],
+  ["mirror", "--mirror"],
+  ["securityMirror", "--security-mirror"],
+  ["sshKey", "--ssh-key"],
+  ["secondStage", "--second-stage"],
+  ["role", "--role"],
+] as const;
+
+interface CloneWishes extends Partial<Record<(typeof NOT_FOR_CLONES)[number][0], unknown>> {
+  readonly memory?: string | undefined;
+  readonly cpus?: number | undefined;
+  readonly tries?: number | undefined;
+  readonly bootTimeout?: number | undefined;
+  readonly dryRun: boolean;
+  readonly keep: boolean;
+}
+
+/** `create --from`: the clone is booted as a new guest is, and nothing is left of one that does not come up. */
+async function createClone(source: string, name: string, wishes: CloneWishes): Promise<undefined> {
+  const flags: string[] = NOT_FOR_CLONES.flatMap(([key, flag]) => (wishes[key] === undefined ? [] : [flag]));
+  if (wishes.dryRun) flags.push("--dry-run");
+  const [flag] = flags;
+  if (flag !== undefined) {
+    throw new UserError(
+      "USAGE",
+      `${flag} does not go with --from: a clone is as the guest that it is made from.`,
+      {
+        exitCode: EXIT.usage,
+      },
+    );
+  }
+  const { memory, cpus, tries, bootTimeout: seconds } = wishes;
+  const stop = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    await noteService();
+    const memoryBytes = memory === undefined ? undefined : parseSize(memory, "--memory", "M");
+    const guest = await cloneGuest(source, { name, memoryBytes, cpus });
+    try {
+      changePolicy(guest.paths, { tries, bootTimeout: seconds });
+      const { accel } = await definitionOf(guest);
+      const limit = bootTimeout(readPolicy(guest.paths).bootTimeout, accel, false);
+      stop.signal.throwIfAborted();
+      await startGuest(guest, note);
+      const timeoutMs = limit === undefined ? Number.POSITIVE_INFINITY : limit * 1000;
+      await waitForGood(guest, timeoutMs, undefined, stop.signal);
+    } catch (error) {
+      if (wishes.keep) printLines([`Kept, because of --keep: ${name}`]);
+      else await deleteGuest(guest, true);
+      throw stop.signal.aborted ? stop.signal.reason : error;
+    }
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+  printLines([`${name}, a clone of ${printable(source)}, is up. Log in with 'bootshare ssh ${name}'.`]);
+  return undefined;
+}
 
 /** Runs the steps, each shown with its time as it goes. */
 async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { assessAttempt } from "../boot/assess.ts";
+import { isEphemeral } from "../guest/abandoned.ts";
 import { type GuestView, listGuests, look, orphanFolders } from "../guest/inventory.ts";
+import { guestPathsOf } from "../paths.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines, table } from "./output.ts";
@@ -21,6 +23,8 @@ export const list = defineCommand({
     if (views.length === 0) printLines(["There are no guests. Make one with 'bootshare create NAME'."]);
     else printLines(table(listRows(views.map(summaryOf))));
     for (const uuid of await orphanFolders()) {
+      // Being made or deleted at this moment, or left by a command that was killed: the service removes it.
+      if (isEphemeral(guestPathsOf(uuid))) continue;
       printLines([
         `Note: libvirt has no domain for the guest ${uuid}; 'bootshare delete ${uuid}' removes its folder.`,
       ]);
@@ -35,10 +39,17 @@ const summarySchema = z.object({
   state: z.string(),
   boot: z.string(),
   kernel: z.string().nullable(),
+  // Another host's bootshare may be older.
+  ephemeral: z.boolean().default(false),
 });
 
 function listRows(summaries: readonly z.infer<typeof summarySchema>[]): string[][] {
-  const rows = summaries.map(({ name, state, boot, kernel }) => [name, state, boot, kernel ?? "-"]);
+  const rows = summaries.map(({ name, state, boot, kernel, ephemeral }) => [
+    name,
+    ephemeral ? `${state}, ephemeral` : state,
+    boot,
+    kernel ?? "-",
+  ]);
   return [["NAME", "STATE", "BOOT", "KERNEL"], ...rows];
 }
 
@@ -55,6 +66,8 @@ export interface GuestSummary {
   readonly boot: BootWord;
   /** Kernel release of the running attempt; null while it is off. Printable. */
   readonly kernel: string | null;
+  /** It is there for one command, and goes away with it. */
+  readonly ephemeral: boolean;
 }
 
 export function summaryOf(view: GuestView): GuestSummary {
@@ -66,6 +79,7 @@ export function summaryOf(view: GuestView): GuestSummary {
     state: view.status.state,
     desired,
     boot: bootWord(view),
+    ephemeral: isEphemeral(view.paths),
     kernel: off || current === undefined ? null : printable(current.reported ?? current.pair.release),
   };
 }

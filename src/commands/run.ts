@@ -1,12 +1,34 @@
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { ensureBaseGuest } from "../guest/base-guest.ts";
+import { copyIn, copyOut } from "../guest/copy.ts";
 import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { runInGuest } from "../guest/in-guest.ts";
 import { parseSize } from "../guest/size.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import { noteService } from "./shared.ts";
+
+const copySchema = z
+  .array(z.string())
+  .default([])
+  .transform((specs, context) =>
+    specs.flatMap((spec) => {
+      const paths = pathsOf(spec);
+      if (paths === undefined)
+        context.addIssue({ code: "custom", message: `${printable(spec)} is not two paths, FROM:TO` });
+      return paths === undefined ? [] : [paths];
+    }),
+  );
+
+/** Two paths with a colon between them; a backslash takes away what a colon, or a backslash, means. */
+export function pathsOf(spec: string): readonly [from: string, to: string] | undefined {
+  const parts = [...spec.matchAll(/((?:[^\\:]|\\.)*)(:|$)/gsu)].map(([, part = ""]) =>
+    part.replace(/\\(.)/gsu, "$1"),
+  );
+  const [from = "", to = "", ...rest] = spec.endsWith(":") ? parts : parts.slice(0, -1);
+  return from === "" || to === "" || rest.length > 0 ? undefined : [from, to];
+}
 
 export const run = defineCommand({
   name: "run",
@@ -21,6 +43,14 @@ export const run = defineCommand({
     },
     { flags: "--suite <suite>", text: "of the base guest (default trixie)" },
     { flags: "--arch <arch>", text: "of the base guest (default: this host's)" },
+    {
+      flags: "--copy-in <paths...>",
+      text: "HOST:GUEST: copy a file or folder into the guest first; in a name, \\: stands for a colon",
+    },
+    {
+      flags: "--copy-out <paths...>",
+      text: "GUEST:HOST: copy a file or folder out of the guest when the program has ended, however it did",
+    },
     { flags: "--memory <size>", text: "memory (default: as the guest that is cloned)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default: as the guest that is cloned)" },
     { flags: "--timeout <seconds>", text: "end the program after so many seconds (default: no limit)" },
@@ -33,12 +63,18 @@ export const run = defineCommand({
   passThrough: true,
   examples: [
     ["bootshare run -- cat /etc/debian_version", "in a Debian 13 guest"],
+    [
+      "bootshare run --copy-in src:/root/ --copy-out /root/src/out:out -- make -C /root/src",
+      "files in, and out",
+    ],
     ["bootshare run --from base-trixie-armhf -- uname -m", "in a clone of a guest of one's own"],
   ],
   schema: z.object({
     from: z.string().optional(),
     suite: z.string().default("trixie"),
     arch: z.string().optional(),
+    copyIn: copySchema,
+    copyOut: copySchema,
     memory: z.string().optional(),
     cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
     timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
@@ -82,7 +118,13 @@ export const run = defineCommand({
                 stop.abort(timeUp(command[0] ?? "", timeout));
               }, timeout * 1000);
         try {
-          return await runInGuest(guest, command, { stdin: "inherit", terminal, signal: stop.signal });
+          for (const [from, to] of options.copyIn) await copyIn(guest, from, to, stop.signal);
+          const code = await runInGuest(guest, command, { stdin: "inherit", terminal, signal: stop.signal });
+          for (const [from, to] of options.copyOut) {
+            const { leftOut } = await copyOut(guest, from, to, { signal: stop.signal });
+            for (const one of leftOut) say(`Left out, as it is neither a file nor a folder: ${one}`);
+          }
+          return code;
         } finally {
           clearTimeout(timer);
         }

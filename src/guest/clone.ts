@@ -51,7 +51,7 @@ const CLONE_BYTES = 64 * 2 ** 20;
  *
  * @param source name or UUID of a guest that is off
  * @throws {UserError} `GUEST_NOT_FOUND`, `SOURCE_RUNNING`, `SOURCE_SAVED`, `SOURCE_NEVER_GOOD`, `SOURCE_EPHEMERAL`,
- *   `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
+ *   `SOURCE_WORKER`,   `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
  */
 export async function cloneGuest(source: string, options: CloneOptions): Promise<Guest> {
   const { guest, held } = await makeClone(source, options, false);
@@ -182,6 +182,13 @@ async function requireSource(listed: Guest): Promise<GuestView> {
       "SOURCE_NEVER_GOOD",
       `No boot of the guest ${name} was ever good, so nothing is known to boot a clone of it.`,
       `Start it with 'bootshare start ${name} --wait', and stop it when it is good.`,
+    );
+  }
+  if (existsSync(view.paths.worker)) {
+    throw refuse(
+      "SOURCE_WORKER",
+      `The guest ${name} is a build worker, and a clone would register under its name.`,
+      "Make another one with 'bootshare create --role'.",
     );
   }
   return view;
