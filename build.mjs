@@ -31,5 +31,6 @@ await build({ ...common, entryPoints: ["src/cli.ts"], outfile: "dist/bootshare.m
 await build({ ...common, entryPoints: ["src/hook.ts"], outfile: "dist/hook.mjs" });
 await chmod("dist/bootshare.mjs", 0o755);
 await cp("src/libvirt/hook-guard.sh", "dist/hook-guard.sh");
+await cp("src/builder/upgrade-in-guest.sh", "dist/upgrade-in-guest.sh");
 await cp("in-guest", "dist/in-guest", { recursive: true });
 await cp("initrd", "dist/initrd", { recursive: true });

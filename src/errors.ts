@@ -25,6 +25,8 @@ export const EXIT = {
   programTimeout: 124,
   /** An error in bootshare itself. */
   bug: 70,
+  /** A person ended it (Ctrl-C); what a shell makes of SIGINT. */
+  interrupted: 130,
 } as const;
 
 export interface UserErrorOptions {

@@ -33,6 +33,10 @@ export function statePaths(root: string = workMode().stateRoot) {
     trials: join(root, "trials.json"),
     /** Held (flock) by the running service. */
     serviceLock: join(root, "service.lock"),
+    /** The roll-out that is under way, or the last one. */
+    upgrade: join(root, "upgrade.json"),
+    /** Held (flock) by the process that carries it out. */
+    upgradeLock: join(root, "upgrade.lock"),
     /** Output of a service that bootshare started by itself, on machines without systemd. */
     serviceLog: join(root, "service.log"),
     /** Held (flock) while ports for a guest's workers are chosen and written down. */
@@ -91,6 +95,8 @@ export function guestPaths(dir: string) {
     createLog: join(dir, "create.log"),
     /** What it works for, where it is a worker. */
     worker: join(dir, WORKER_FILE),
+    /** What apt printed in the guest's last upgrade. Not trusted. */
+    upgradeLog: join(dir, "upgrade.log"),
     /** Held (flock) while a person's command or the reconciler changes the guest. */
     lock: join(dir, "lock"),
   } as const;

@@ -21,7 +21,9 @@ import { ssh } from "./ssh.ts";
 import { start } from "./start.ts";
 import { status } from "./status.ts";
 import { stop } from "./stop.ts";
+
 import { undrain } from "./undrain.ts";
+import { upgrade } from "./upgrade.ts";
 import { workers } from "./workers.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -36,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   delete_,
   kernels,
   rollback,
+  upgrade,
   history,
   logs,
   console_,

@@ -8,14 +8,14 @@ import { printable, stripForTerminal } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines } from "./output.ts";
 
-const SOURCES = ["serial", "qemu", "report", "create", "hook", "service"] as const;
+const SOURCES = ["serial", "qemu", "report", "create", "upgrade", "hook", "service"] as const;
 type Source = (typeof SOURCES)[number];
 
 export const logs = defineCommand({
   name: "logs",
   summary: "what a guest's console, QEMU, the hook or the service wrote",
   about:
-    "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, hook and service (of all guests).",
+    "Shows the end of a log, made safe for the terminal. Sources: serial (the guest's console; default), qemu, report (the boot report), create, upgrade (what apt printed in the guest's last upgrade), hook and service (of all guests).",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [
     { flags: "--source <source>", text: `one of ${SOURCES.join(", ")} (default serial)` },
@@ -82,6 +82,8 @@ function fileOf(guest: Guest, source: Source): string {
       return guest.paths.report;
     case "create":
       return guest.paths.createLog;
+    case "upgrade":
+      return guest.paths.upgradeLog;
     case "hook":
       return statePaths().hookLog;
     case "service":

@@ -1,14 +1,14 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { hasSystemd } from "../guest/host.ts";
 import { type WorkMode, workMode } from "../mode.ts";
-import { runOk } from "../process.ts";
+import { run, runOk } from "../process.ts";
 import { serviceState } from "../serve/ensure.ts";
 import { runService } from "../serve/service.ts";
-import { serviceUnit } from "../serve/unit.ts";
+import { serviceUnit, UPGRADE_UNITS, upgradeTimer, upgradeUnit } from "../serve/unit.ts";
 import { type Command, defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines } from "./output.ts";
 import { thisProgram } from "./shared.ts";
@@ -32,6 +32,8 @@ export const service: Command = {
     defineCommand({
       name: "install",
       summary: "make it a systemd unit, and start it",
+      about:
+        "Also puts a timer for weekly upgrades of all guests in place, switched off: 'systemctl enable --now bootshare-upgrade.timer' switches it on.",
       schema: z.object({}),
       action: async () => {
         requireSystemd();
@@ -40,10 +42,15 @@ export const service: Command = {
         const unit = serviceUnit(process.execPath, thisProgram(), mode);
         mkdirSync(dirname(file), { recursive: true });
         await writeFileAtomic(file, unit, { mode: 0o644 });
+        const upgrades = upgradeUnit(process.execPath, thisProgram(), mode);
+        const [upgradeService, upgradeTimerName] = UPGRADE_UNITS;
+        await writeFileAtomic(join(dirname(file), upgradeService), upgrades, { mode: 0o644 });
+        await writeFileAtomic(join(dirname(file), upgradeTimerName), upgradeTimer(), { mode: 0o644 });
         await runOk("systemctl", [...managerOf(name), "daemon-reload"]);
         await runOk("systemctl", [...managerOf(name), "enable", "--now", "bootshare.service"]);
         printLines([
           `Installed and started ${file}.`,
+          `Weekly upgrades of all guests: 'systemctl ${[...managerOf(name), "enable"].join(" ")} --now ${upgradeTimerName}'.`,
           ...(name === "session"
             ? [`It ends when you log out, unless 'loginctl enable-linger' was run.`]
             : []),
@@ -59,6 +66,9 @@ export const service: Command = {
         requireSystemd();
         const { name, serviceUnit: file } = workMode();
         await runOk("systemctl", [...managerOf(name), "disable", "--now", "bootshare.service"]);
+        // The timer may never have been enabled, or be missing in what an earlier version installed.
+        await run("systemctl", [...managerOf(name), "disable", "--now", "bootshare-upgrade.timer"]);
+        for (const unit of UPGRADE_UNITS) rmSync(join(dirname(file), unit), { force: true });
         rmSync(file, { force: true });
         await runOk("systemctl", [...managerOf(name), "daemon-reload"]);
         printLines([`Removed ${file}.`]);

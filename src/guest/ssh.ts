@@ -119,6 +119,10 @@ export function sshArguments(
 export interface InGuestOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** The program's standard input. Empty by default. */
+  readonly input?: string;
+  /** Called with each line that it prints, as it comes. Not trusted. */
+  readonly onLine?: (line: string) => void;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The systemd unit of the service. */
+/** The systemd units: of the service, and of scheduled upgrades. */
 import { dirname } from "node:path";
 import type { WorkMode } from "../mode.ts";
 
@@ -52,6 +52,55 @@ NoNewPrivileges=yes
 
 [Install]
 WantedBy=multi-user.target
+`;
+}
+
+/** Names of the units of scheduled upgrades. */
+export const UPGRADE_UNITS = ["bootshare-upgrade.service", "bootshare-upgrade.timer"] as const;
+
+/**
+ * Returns the text of what the timer runs: one roll-out over all guests that run. It is off until somebody enables the timer.
+ * What stopped it is its exit code and in the journal; one that was interrupted goes on at the next time.
+ *
+ * @param node @param program @param mode as for {@link serviceUnit}
+ */
+export function upgradeUnit(
+  node: string,
+  program: string,
+  { name, stateRoot }: Pick<WorkMode, "name" | "stateRoot">,
+): string {
+  const environment =
+    name === "session" ? `Environment=${quote(`XDG_STATE_HOME=${dirname(stateRoot)}`)}\n` : "";
+  return `[Unit]
+Description=bootshare: upgrades all guests, one after the other
+Documentation=man:bootshare(1)
+After=bootshare.service network-online.target
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=${execWord(node)} ${execWord(program)} upgrade --all --drain --rolling 1
+${environment}# A drain waits for builds.
+TimeoutStartSec=infinity
+# The first signal ends the waiting and writes down how far it came.
+KillMode=mixed
+UMask=0077
+`;
+}
+
+/** Returns the text of the timer: once a week, in the night, on each machine at another minute. */
+export function upgradeTimer(): string {
+  return `[Unit]
+Description=bootshare: upgrades all guests once a week
+Documentation=man:bootshare(1)
+
+[Timer]
+OnCalendar=Sun *-*-* 02:00:00
+RandomizedDelaySec=2h
+Persistent=true
+
+[Install]
+WantedBy=timers.target
 `;
 }
 

@@ -1,7 +1,7 @@
 /** Two "hosts" that are real ssh servers on the loopback interface, each with another program of the name bootshare. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,6 +14,7 @@ import { onHosts } from "../../../src/commands/on-hosts.ts";
 const SSHD = "/usr/sbin/sshd";
 const folder = mkdtempSync(join(tmpdir(), "bootshare-hosts-"));
 const servers: ChildProcess[] = [];
+const ports: number[] = [];
 const path = process.env["PATH"];
 let out = "";
 let err = "";
@@ -25,6 +26,14 @@ async function freePort(): Promise<number> {
       const { port } = z.object({ port: z.number() }).parse(server.address());
       server.close(() => resolve(port));
     });
+  });
+}
+
+async function answers(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => resolve(false));
+    socket.on("connect", () => socket.end(() => resolve(true)));
   });
 }
 
@@ -51,6 +60,7 @@ async function host(name: string, script: string | undefined): Promise<string> {
     "PermitRootLogin prohibit-password",
   ];
   writeFileSync(join(dir, "sshd_config"), `${config.join("\n")}\n`);
+  ports.push(port);
   servers.push(spawn(SSHD, ["-D", "-e", "-f", join(dir, "sshd_config")], { stdio: "ignore" }));
   return `Host ${name}\n  HostName 127.0.0.1\n  Port ${port}\n`;
 }
@@ -85,7 +95,7 @@ beforeAll(async () => {
   mkdirSync(join(folder, "bin"));
   program(join(folder, "bin/ssh"), `exec /usr/bin/ssh -F ${join(folder, "config")} "$@"`);
   process.env["PATH"] = `${join(folder, "bin")}:${path}`;
-  await sleep(500);
+  for (const port of ports) while (!(await answers(port))) await sleep(50);
 });
 
 afterAll(() => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { modeOf } from "../../../src/mode.ts";
 import { run } from "../../../src/process.ts";
-import { serviceUnit } from "../../../src/serve/unit.ts";
+import { serviceUnit, upgradeTimer, upgradeUnit } from "../../../src/serve/unit.ts";
 
 const ROOTS = modeOf(0, {}, "/root");
 
@@ -26,14 +26,32 @@ it("tells a user's service where the state is, and belongs to the user's service
 it.for([
   ["root's", 0],
   ["a user's", 1000],
-] as const)("is, as %s, a unit that systemd understands", async ([, uid], { skip }) => {
+] as const)("is, as %s, of units that systemd understands", async ([, uid], { skip }) => {
   const folder = mkdtempSync(join(tmpdir(), "bootshare-unit-"));
-  const file = join(folder, "bootshare.service");
-  const text = serviceUnit(process.execPath, "/usr/bin/true", modeOf(uid, {}, "/home/u"));
-  writeFileSync(file, text.replace(/^Documentation=.*$/m, ""));
-  const result = await run("systemd-analyze", ["verify", "--man=no", file]);
+  const mode = modeOf(uid, {}, "/home/u");
+  const units = {
+    "bootshare.service": serviceUnit(process.execPath, "/usr/bin/true", mode),
+    "bootshare-upgrade.service": upgradeUnit(process.execPath, "/usr/bin/true", mode),
+    "bootshare-upgrade.timer": upgradeTimer(),
+  };
+  const files = Object.entries(units).map(([name, text]) => {
+    const file = join(folder, name);
+    writeFileSync(file, text.replace(/^Documentation=.*$/m, ""));
+    return file;
+  });
+  const result = await run("systemd-analyze", ["verify", "--man=no", ...files]);
   rmSync(folder, { recursive: true });
   if (result.missing) skip("systemd-analyze is not installed");
   // It complains of units of this machine too; of ours it must not.
   expect(result.stderr.split("\n").filter((line) => line.includes("bootshare"))).toEqual([]);
+});
+
+it("upgrades all guests by a timer that nothing enables", () => {
+  const text = upgradeUnit("/usr/bin/node", "/opt/bootshare.mjs", modeOf(1000, {}, "/home/u"));
+  expect(text).toContain(
+    '\nExecStart="/usr/bin/node" "/opt/bootshare.mjs" upgrade --all --drain --rolling 1\n',
+  );
+  expect(text).toContain('\nEnvironment="XDG_STATE_HOME=/home/u/.local/state"\n');
+  expect(text).not.toContain("[Install]");
+  expect(upgradeTimer()).toContain("\nWantedBy=timers.target\n");
 });
