@@ -1,0 +1,114 @@
+/** Clones and ephemeral guests, of a guest that is there: it is off meanwhile, and is started again at the end. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { guestPathsOf, IDENTITY_FILE, statePaths } from "../../src/paths.ts";
+import { ensureGuest, VIRTIOFS } from "./guests.ts";
+import {
+  bootshare,
+  inGuest,
+  json,
+  keepLogsOnFailure,
+  PROGRAM,
+  type Status,
+  statusOf,
+  tryBootshare,
+  until,
+} from "./machine.ts";
+
+const { name } = VIRTIOFS;
+const CLONE = "bs-test-clone";
+
+/** What has to differ between two machines. */
+const IDENTITY =
+  "cat /etc/machine-id /etc/hostname /proc/sys/kernel/hostname /etc/ssh/ssh_host_ed25519_key.pub /sys/class/net/e*/address; tail -n 1 /root/.ssh/authorized_keys";
+
+describe("clones", () => {
+  let folder: string;
+  let before: readonly string[];
+  let basesBefore = 0;
+  /** Milliseconds that the clone took. */
+  let cloned = Number.POSITIVE_INFINITY;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "bootshare-clone-"));
+    await tryBootshare("delete", "--force", CLONE);
+    await ensureGuest(VIRTIOFS);
+    before = (await inGuest(name, "sh", "-c", IDENTITY)).split("\n");
+    await bootshare("stop", name);
+    basesBefore = bases();
+  });
+  afterAll(async () => {
+    await tryBootshare("delete", "--force", CLONE);
+    rmSync(folder, { recursive: true });
+  });
+  /** Other guests may stand on some, on a machine that is not for tests alone. */
+  const bases = (): number => (existsSync(statePaths().bases) ? readdirSync(statePaths().bases).length : 0);
+
+  it("takes a fraction of the time and the space of a guest", async () => {
+    const began = Date.now();
+    const [made] = await json<{ uuid: string; state: string }[]>("clone", name, CLONE);
+    cloned = Date.now() - began;
+    expect(made?.state).toBe("shut off");
+    const { disk, share } = guestPathsOf(made?.uuid ?? "");
+    expect(readFileSync(disk).length).toBeLessThan(2 ** 20);
+    expect(existsSync(join(share, IDENTITY_FILE))).toBe(true);
+    expect(bases()).toBe(basesBefore + 1);
+  });
+
+  it("is refused for a name that is taken, and leaves nothing", async () => {
+    const guests = readdirSync(statePaths().guests);
+    const { exitCode, stderr } = await tryBootshare("clone", name, CLONE);
+    expect([exitCode, stderr]).toEqual([4, expect.stringContaining("[NAME_TAKEN]")]);
+    expect([readdirSync(statePaths().guests), bases()]).toEqual([guests, basesBefore + 1]);
+  });
+
+  it("runs a program in an ephemeral one, whose exit code it has, and deletes it", async () => {
+    writeFileSync(join(folder, "in"), "some text");
+    const copies = ["--copy-in", `${folder}/in:/root/in`, "--copy-out", `/root/out:${folder}/`];
+    const script = `cat; ${IDENTITY}; cp /root/in /root/out; ls /boot; echo heard >&2; exit 7`;
+    const { exitCode, stdout, stderr } = await execa(
+      PROGRAM,
+      ["run", "--from", name, ...copies, "--", "sh", "-c", script],
+      { reject: false, input: "typed\n" },
+    );
+    expect(stderr).toContain("heard");
+    expect(exitCode).toBe(7);
+    const lines = stdout.split("\n");
+    expect(lines[0]).toBe("typed");
+    for (const line of before) expect(lines).not.toContain(line);
+    expect(lines.some((line) => /^run-[0-9a-f]{8}$/.test(line))).toBe(true);
+    expect(lines).not.toContain(IDENTITY_FILE);
+    expect(readFileSync(join(folder, "out"), "utf8")).toBe("some text");
+    expect(
+      (await json<Status[]>("list")).filter((one) => "ephemeral" in one && one.ephemeral === true),
+    ).toEqual([]);
+  });
+
+  it("deletes an ephemeral one whose command was killed", async () => {
+    const child = execa(PROGRAM, ["run", "--from", name, "--", "true"], { reject: false, stdin: "ignore" });
+    const there = async (): Promise<string[]> =>
+      (await json<{ name: string; state: string }[]>("list"))
+        .filter((one) => one.name.startsWith("run-") && one.state === "running")
+        .map((one) => one.name);
+    await until("it runs", 120, async () => ((await there()).length === 1 ? true : undefined));
+    child.kill("SIGKILL");
+    await child;
+    await until("it is gone", 90, async () => ((await there()).length === 0 ? true : undefined));
+    expect(readdirSync(statePaths().guests).filter((one) => one.startsWith("."))).toEqual([]);
+  });
+
+  it("leaves the guest as it was, and no base behind", async () => {
+    keepLogsOnFailure(name, "after its clones");
+    await bootshare("delete", CLONE);
+    const began = Date.now();
+    await bootshare("start", name, "--wait");
+    // Making a guest takes longer than its boot does.
+    expect(cloned).toBeLessThan((Date.now() - began) / 4);
+    expect((await inGuest(name, "sh", "-c", IDENTITY)).split("\n")).toEqual(before);
+    expect(await statusOf(name)).toMatchObject({ boot: "good" });
+    // The guest itself stands on it.
+    expect(bases()).toBe(basesBefore + 1);
+  });
+});
