@@ -17,13 +17,16 @@ export const DEFAULT_TRIES = 2;
 /** Ends that say nothing of the kernel: somebody else's doing. */
 const NOT_ITS_FAULT: ReadonlySet<EndReason> = new Set(["destroyed", "host-down"]);
 
-/** What an attempt came to. One that is under way, never ran, or was cut short by others is indeterminate. */
+/**
+ * What an attempt came to. One that is under way, never ran, was cut short by others, or is of a guest that may have nothing
+ * in it to report with, is indeterminate.
+ */
 export function assessAttempt(
-  attempt: Pick<Attempt, "started" | "up" | "good" | "ended" | "how" | "interrupted">,
+  attempt: Pick<Attempt, "started" | "up" | "good" | "ended" | "how" | "interrupted" | "silent">,
 ): Assessment {
-  const { good, ended, how, interrupted } = attempt;
+  const { good, ended, how, interrupted, silent } = attempt;
   if (good !== undefined) return "good";
-  if (ended === undefined || how === undefined || interrupted) return "indeterminate";
+  if (ended === undefined || how === undefined || interrupted || silent) return "indeterminate";
   return NOT_ITS_FAULT.has(how) || !everRan(attempt) ? "indeterminate" : "bad";
 }
 

@@ -33,6 +33,8 @@ export interface Attempt {
   readonly reshaped?: Reshaped;
   /** libvirt calls the hook, which says when it lets go of the domain. */
   readonly hooked: boolean;
+  /** The guest was adopted, and had reported no good boot before: how this one ended says nothing unless the guest does. */
+  readonly silent: boolean;
   /** QEMU ran. */
   readonly started?: string;
   /** libvirt let go of the domain, and has not taken it up again (restore). */

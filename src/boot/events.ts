@@ -79,6 +79,11 @@ export const eventSchema = z.discriminatedUnion("e", [
   z.object({ ...base, e: z.literal("provided"), pair: pairSchema }),
   /** The guest is a clone: another guest booted this pair, on the same disk, and was good. */
   z.object({ ...base, e: z.literal("cloned"), from: z.string(), pair: pairSchema }),
+  /**
+   * The domain was made by somebody else and became a guest. Until a boot of it was reported good, nobody knows whether the
+   * parts that report are in it, so its silence says nothing (state.ts, `silent`).
+   */
+  z.object({ ...base, e: z.literal("adopted") }),
   /** A pair was staged for a new boot attempt, by the hook or in its stead. */
   z.object({
     ...base,
@@ -151,6 +156,8 @@ export const eventSchema = z.discriminatedUnion("e", [
     provided: pairSchema.optional(),
     /** Ids of pairs, each with its attempts that were bad. Without those that were good since. */
     bad: z.record(z.string(), z.number().int().positive()).optional(),
+    /** It was adopted, and no boot of it was good yet. */
+    silent: z.boolean().optional(),
     desired: z.enum(["on", "off"]),
   }),
 ]);

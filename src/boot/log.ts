@@ -76,13 +76,14 @@ export function cutLog(paths: GuestPaths, now: Date = new Date()): void {
   }
 }
 
-function checkpointOf({ desired, good, goodBefore, provided, badAttempts }: BootState): NewEvent {
+function checkpointOf({ desired, good, goodBefore, provided, badAttempts, silent }: BootState): NewEvent {
   return {
     e: "checkpoint",
     desired,
     ...(good === undefined ? {} : { good }),
     ...(goodBefore === undefined ? {} : { goodBefore }),
     ...(provided === undefined ? {} : { provided }),
+    ...(silent ? { silent } : {}),
     ...(badAttempts.size === 0 ? {} : { bad: Object.fromEntries(badAttempts) }),
   };
 }

@@ -169,7 +169,8 @@ export function prepareBoot(
     const { source, why } = candidate;
     const prepared = { pair, source, why, notes, skipped };
     const { hostBoot, m } = moment;
-    const timeout = bootTimeout(wanted, machine.accel, source === "provided");
+    // Nobody would be there to say that it is good.
+    const timeout = state.silent ? undefined : bootTimeout(wanted, machine.accel, source === "provided");
     rotateReport(paths);
     appendEvents(
       paths,

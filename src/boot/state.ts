@@ -32,6 +32,8 @@ export interface BootState extends PairRecord {
   readonly pairsOfFiles: ReadonlyMap<string, string>;
   /** The host's own pair for the first boot, until a boot was good. */
   readonly provided: Pair | undefined;
+  /** It was adopted, and no boot of it was reported good yet: the parts that report may not be in it. */
+  readonly silent: boolean;
   /** What was asked for last, while no attempt has been prepared since. */
   readonly pending: Ask | undefined;
   /** Why the reconciler stopped trying. */
@@ -48,6 +50,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
   let desired: "on" | "off" = "off";
   let good: Pair | undefined;
   let provided: Pair | undefined;
+  let silent = false;
   let pending: Ask | undefined;
   let failed: BootState["failed"];
   let uncleanStarts: UncleanStart[] = [];
@@ -70,6 +73,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
         good = event.good;
         goodBefore = event.goodBefore;
         provided = event.provided ?? provided;
+        silent = event.silent ?? false;
         for (const pair of [good, goodBefore]) if (pair !== undefined) goodIds.add(pair.id);
         for (const [id, count] of Object.entries(event.bad ?? {})) badAttempts.set(id, count);
         desired = event.desired;
@@ -80,6 +84,9 @@ export function deriveState(events: readonly BootEvent[]): BootState {
       case "cloned":
         good = event.pair;
         goodIds.add(event.pair.id);
+        break;
+      case "adopted":
+        silent = true;
         break;
       case "asked":
         pending = event.what === "stop" ? undefined : { t: event.t, by: event.by, what: event.what };
@@ -119,6 +126,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           hostBoot: event.hostBoot,
           ...(reshaped === undefined ? {} : { reshaped }),
           hooked: event.hook !== false,
+          silent,
           overdue: false,
           interrupted: false,
           ...(event.timeout === undefined ? {} : { timeout: event.timeout }),
@@ -157,6 +165,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
           goodIds.add(a.pair.id);
           badAttempts.delete(a.pair.id);
           provided = undefined;
+          silent = false;
           return a.good === undefined ? { ...a, good: event.t, reported: event.release } : a;
         });
         break;
@@ -200,6 +209,7 @@ export function deriveState(events: readonly BootEvent[]): BootState {
     badAttempts,
     pairsOfFiles,
     provided,
+    silent,
     pending,
     failed,
     uncleanStarts,

@@ -82,6 +82,9 @@ export function decide(facts: Facts): Action {
   if (attempt.how === "poweroff" || attempt.how === "halt")
     return { do: "stay-off", why: "it was powered off" };
   if (attempt.how === "timeout") return start("its boot took too long");
+  // Without a word of the guest's a reboot and a power-off look the same, and it stays off as it did before it was adopted.
+  if (attempt.silent && attempt.good === undefined && (attempt.how === "reset" || attempt.how === "unknown"))
+    return { do: "stay-off", why: "it stopped, and does not report yet whether for a reboot" };
   if (attempt.how === "reboot") return start("it rebooted", attempt.good === undefined);
   return start(ENDINGS[attempt.how ?? "unknown"]);
 

@@ -35,6 +35,20 @@ describe("an attempt", () => {
     expect(assessed(...attempt(endSchema.parse(how), { before: [good("a")] }))).toBe("good");
   });
 
+  it.each(endSchema.options)(
+    "of an adopted guest that has reported no good boot yet says nothing by %s",
+    (how) => {
+      const ADOPTED: NewEvent = { e: "adopted" };
+      expect(assessed(ADOPTED, ...attempt(how))).toBe("indeterminate");
+      expect(assessed(ADOPTED, ...attempt(how, { before: [good("a")] }))).toBe("good");
+      // From then on it counts like any other.
+      const judged = [ADOPTED, ...attempt("reboot", { before: [good("a")] }), ...attempt(how, { id: "b" })];
+      expect(assessed(...judged)).toBe(expected[how]);
+      // And what came before cost no try.
+      expect(deriveState(timeline(ADOPTED, ...attempt(how))).badAttempts.size).toBe(0);
+    },
+  );
+
   it("is indeterminate while it runs, when a person ended it, and when QEMU never ran", () => {
     expect(assessed(prepare("a"), STARTED)).toBe("indeterminate");
     expect(assessed(...attempt("poweroff", { before: [STOP] }))).toBe("indeterminate");

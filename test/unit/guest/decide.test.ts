@@ -31,6 +31,7 @@ const ended = (
 ];
 const STOP: NewEvent = { e: "asked", what: "stop", by: "person" };
 const REBOOT: NewEvent = { e: "asked", what: "reboot", by: "person" };
+const ADOPTED: NewEvent = { e: "adopted" };
 const GAVE_UP: NewEvent = { e: "gave-up", why: "enough" };
 
 interface Row {
@@ -87,6 +88,24 @@ const table: Row[] = [
     ephemeral: "abandoned",
     hostStopping: true,
     expected: "nothing: the host is shutting down",
+  },
+  ...(["reset", "unknown"] as const).map((how) => ({
+    name: `adopted, and ended by ${how} before it ever reported`,
+    events: [ADOPTED, ...ended(how, false)],
+    domain: off("shutdown"),
+    expected: "stay-off: it stopped, and does not report yet whether for a reboot",
+  })),
+  {
+    name: "adopted, and reported a reboot without having been good",
+    events: [ADOPTED, ...ended("reboot", false)],
+    domain: off("shutdown"),
+    expected: "start unclean: it rebooted",
+  },
+  {
+    name: "adopted, good in this boot, then reset",
+    events: [ADOPTED, ...ended("reset")],
+    domain: off("shutdown"),
+    expected: "start unclean: it was reset without shutting down",
   },
   { name: "rebooted", events: ended("reboot"), domain: off("shutdown"), expected: "start: it rebooted" },
   {
