@@ -123,7 +123,7 @@ function refuseStranger(domain: DomainFacts, paths: GuestPaths): void {
       "METADATA_OF_ANOTHER",
       `The domain ${printable(domain.name)} (${domain.uuid}) carries the bootshare metadata of the guest ${printable(owner)}: it was cloned behind bootshare's back, and shares that guest's /boot.`,
       {
-        hint: "Remove the bootshare element from its metadata with 'virsh edit', and give it a kernel of its own.",
+        hint: "'bootshare adopt' with its name makes a guest of its own of it, with a /boot of its own.",
       },
     );
   }

@@ -1,5 +1,5 @@
 /** Every file name that bootshare uses on the host, in one place. docs/internals.md mirrors this file. */
-import { isAbsolute, join, normalize } from "node:path";
+import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { workMode } from "./mode.ts";
 
@@ -29,6 +29,8 @@ export function statePaths(root: string = workMode().stateRoot) {
     bases: join(root, "bases"),
     /** Held (flock) while a disk becomes a base, is stood upon, or bases are removed. */
     basesLock: join(root, "bases.lock"),
+    /** Held (flock) by an adoption, or the undoing of one: libvirt's hooks are everybody's. */
+    adoptLock: join(root, "adopt.lock"),
     /** Results of accelerator trials. */
     trials: join(root, "trials.json"),
     /** Held (flock) by the running service. */
@@ -97,6 +99,11 @@ export function guestPaths(dir: string) {
     worker: join(dir, WORKER_FILE),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),
+    /** Of an adopted guest alone: what it was before. */
+    adopted: join(dir, "adopted"),
+    /** The domain's XML as libvirt printed it, with passwords. */
+    adoptedXml: join(dir, "adopted", "domain.xml"),
+    adoption: join(dir, "adopted", "adoption.json"),
     /** Held (flock) while a person's command or the reconciler changes the guest. */
     lock: join(dir, "lock"),
   } as const;
@@ -107,6 +114,12 @@ export type GuestPaths = ReturnType<typeof guestPaths>;
 export function guestPathsOf(uuid: string, root: string = workMode().stateRoot): GuestPaths {
   if (!UUID_PATTERN.test(uuid)) throw new Error(`not a UUID: ${JSON.stringify(uuid)}`);
   return guestPaths(join(root, "guests", uuid));
+}
+
+/** The folder of a guest that is being adopted, until it is whole. */
+export function adoptingPathsOf(uuid: string): GuestPaths {
+  const { dir } = guestPathsOf(uuid);
+  return guestPaths(join(dirname(dir), `.adopting-${basename(dir)}`));
 }
 
 /**
@@ -126,6 +139,9 @@ export const UUID_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** libvirt's folder for hooks that live beside others' (libvirt >= 6.5). */
 export const HOOK_FILE = "/etc/libvirt/hooks/qemu.d/bootshare";
+/** The one hook for QEMU of an administrator's own, and where one that bootshare replaces is kept: libvirt runs nothing of that name. */
+export const OTHERS_HOOK = "/etc/libvirt/hooks/qemu";
+export const OTHERS_HOOK_KEPT = "/etc/libvirt/hooks/qemu.before-bootshare";
 /** The hook's program, a real file that only root writes, apart from any checkout. */
 export const HOOK_PROGRAM_DIR = "/usr/local/lib/bootshare";
 export const HOOK_PROGRAM = join(HOOK_PROGRAM_DIR, "hook.mjs");

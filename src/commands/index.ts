@@ -1,5 +1,6 @@
 /** All commands, in the order in which the help shows them. */
 import { clone } from "./clone.ts";
+import { adopt } from "./adopt.ts";
 import type { Command } from "./command.ts";
 import { console_ } from "./console.ts";
 import { create } from "./create.ts";
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   create,
   clone,
   run,
+  adopt,
   list,
   status,
   start,

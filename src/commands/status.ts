@@ -59,6 +59,7 @@ export const status = defineCommand({
       lastGood: good === undefined ? null : printable(good.release),
       next,
       reshape,
+      reports: !view.state.silent,
       failed: failed === undefined ? null : { since: failed.since, why: printable(failed.why, 2000) },
     };
     if (json) {
@@ -95,6 +96,16 @@ export const status = defineCommand({
     for (const text of best?.notes ?? []) rows.push(["Note", text]);
     if (failed !== undefined)
       rows.push(["FAILED", `since ${localTime(failed.since)}: ${printable(failed.why, 2000)}`]);
+    if (view.state.silent) {
+      rows.push([
+        "Note",
+        "it was adopted, and has reported no good boot yet: its boots are not judged, and a reboot leaves it off",
+      ]);
+      rows.push([
+        "",
+        `the parts that report: 'bootshare adopt ${document.name} --ssh root@HOST', or --agent, or --deb`,
+      ]);
+    }
     if (service === "stopped") {
       rows.push(["Note", "no bootshare service runs: a guest that reboots stays off until it does"]);
     }

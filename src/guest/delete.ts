@@ -59,11 +59,17 @@ export async function removeFolder(folder: string): Promise<void> {
   });
 }
 
+/** What a deletion that was killed left of the guest's folder. */
+export function deletedFolder(uuid: string): string {
+  return join(statePaths().guests, `.deleted-${uuid}`);
+}
+
 /** Removes a guest's folder. Renamed first, so that half a folder is never taken for a guest. */
 export async function deleteFolder(uuid: string): Promise<void> {
-  const doomed = join(statePaths().guests, `.deleted-${uuid}`);
+  const doomed = deletedFolder(uuid);
   const { dir, share } = guestPathsOf(uuid);
   unmountShare(share);
+  await removeFolder(doomed);
   await rename(dir, doomed);
   await removeFolder(doomed);
 }

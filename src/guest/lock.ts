@@ -2,6 +2,8 @@
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
+import { statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import type { Guest } from "./inventory.ts";
 
@@ -19,19 +21,26 @@ export async function withGuestLock<T>(
   waitMs: number,
   act: () => Promise<T>,
 ): Promise<T> {
-  const fd = openSync(guest.paths.lock, "a", 0o600);
+  return await withLock(guest.paths.lock, waitMs, `changing the guest ${guest.name}`, act);
+}
+
+/** Adopts a domain, or gives one back, while nothing else does. @throws {UserError} `GUEST_BUSY` */
+export async function withAdoptLock<T>(act: () => Promise<T>): Promise<T> {
+  const { root, adoptLock } = statePaths();
+  makeStateFolder(root);
+  return await withLock(adoptLock, LOCK_WAIT_MS, "adopting a domain", act);
+}
+
+async function withLock<T>(file: string, waitMs: number, what: string, act: () => Promise<T>): Promise<T> {
+  const fd = openSync(file, "a", 0o600);
   try {
     const until = Date.now() + waitMs;
     while (!tryLock(fd)) {
       if (Date.now() >= until) {
-        throw new UserError(
-          "GUEST_BUSY",
-          `Another command is changing the guest ${guest.name} at this moment.`,
-          {
-            exitCode: EXIT.conflict,
-            hint: "Wait for it to finish, and try again.",
-          },
-        );
+        throw new UserError("GUEST_BUSY", `Another command is ${what} at this moment.`, {
+          exitCode: EXIT.conflict,
+          hint: "Wait for it to finish, and try again.",
+        });
       }
       await sleep(200);
     }

@@ -43,7 +43,7 @@ export async function seedShare(
   qemuUser: Owner,
 ): Promise<void> {
   for (const { name } of files) checkedName(name, "name of a file");
-  prepareFolder(transport, dir, qemuUser);
+  ownShareFolder(transport, dir, qemuUser);
   for (const file of files) await copyIn(transport, dir, file);
   await transport.present(dir, [
     { name: ".", mode: S_IFDIR | 0o755 },
@@ -53,7 +53,8 @@ export async function seedShare(
   withFolder(dir, (folder) => fs.fsyncSync(folder));
 }
 
-function prepareFolder(transport: ShareTransport, dir: string, qemuUser: Owner): void {
+/** Gives a share folder the owner (where this process is root) and the mode that its guest needs. */
+export function ownShareFolder(transport: ShareTransport, dir: string, qemuUser: Owner): void {
   withFolder(dir, (folder) => {
     const owner = transport.owner(qemuUser);
     if (isRoot()) fs.fchownSync(folder, owner.uid, owner.gid);

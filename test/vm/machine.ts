@@ -68,6 +68,7 @@ export interface Status {
   readonly next: { readonly release: string } | null;
   readonly attempt: { readonly id: string; readonly good: string | null; readonly how: string | null } | null;
   readonly failed: { readonly why: string } | null;
+  readonly reports: boolean;
 }
 
 export async function statusOf(name: string): Promise<Status> {
