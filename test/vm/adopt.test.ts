@@ -79,6 +79,9 @@ beforeAll(async () => {
   const file = join(work, "domain.xml");
   writeFileSync(file, domain(lender.mac));
   await virsh("define", "--validate", file);
+  // libvirt prints the controllers that it added in another order once it has read them itself.
+  writeFileSync(file, await dump());
+  await virsh("define", file);
   original = await dump();
 });
 

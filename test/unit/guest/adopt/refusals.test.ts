@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { UserError } from "../../../../src/errors.ts";
 import { type AdoptionRecord, type Standing, standing } from "../../../../src/guest/adopt/record.ts";
 import { sharedDisk, whyNotAdopt } from "../../../../src/guest/adopt/refusals.ts";
+import { sameDefinition } from "../../../../src/guest/adopt/undo.ts";
 import { adoptionFacts } from "../../../../src/libvirt/domain-adopt.ts";
 import { parseDomain } from "../../../../src/libvirt/domain-parse.ts";
 
@@ -238,6 +239,12 @@ describe("sharedDisk", () => {
     expect(adoptionFacts(disk("<shareable/>")).disks).toEqual([]);
     expect(adoptionFacts(disk("<readonly/>")).disks).toEqual([]);
   });
+});
+
+test("sameDefinition passes over the order in which libvirt prints controllers, and nothing else", () => {
+  const [one, other] = ["<controller type='a'/>", "<controller type='b'/>"];
+  expect(sameDefinition(`${one}\n${other}\n`, `${other}\n${one}\n`)).toBe(true);
+  expect(sameDefinition(`${one}\n${other}\n`, `${one}\n${one}\n`)).toBe(false);
 });
 
 describe("standing", () => {
