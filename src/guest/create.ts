@@ -385,14 +385,6 @@ async function reserveWorker(plan: WorkerPlan, name: string, work: string): Prom
   }
 }
 
-async function requireFreeName(name: string): Promise<void> {
-  if (!(await domainStatuses()).some((domain) => domain.name === name)) return;
-  throw new UserError("NAME_TAKEN", `libvirt has a domain named ${name} already; nothing was changed.`, {
-    exitCode: EXIT.conflict,
-    hint: `Choose another name, or remove it with 'bootshare delete ${name}'.`,
-  });
-}
-
 /** @throws {UserError} `HOOK_MISSING` */
 export async function requireHook(): Promise<void> {
   const { usable, lines } = await hookStatus();

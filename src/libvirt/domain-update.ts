@@ -156,7 +156,6 @@ function setQemuArgs(
 }
 
 /** Takes an element out. */
-/** Takes an element away. */
 export function remove(element: Element): void {
   // The spaces before it go too, so that no empty line stays.
   const space = element.previousSibling;
@@ -167,7 +166,6 @@ export function remove(element: Element): void {
 }
 
 /** Parses a domain, lets `change` change it, and prints it. @throws {UserError} `DOMAIN_XML_INVALID` */
-/** Parses a domain's XML, changes it, and writes it again, without what is not touched being changed. @throws as {@link setKernelPaths} */
 export function edit(xml: string, change: (domain: Element, document: Document) => void): string {
   const document = parseXml(xml);
   if (document.documentElement !== null) change(document.documentElement, document);
@@ -175,7 +173,6 @@ export function edit(xml: string, change: (domain: Element, document: Document) 
 }
 
 /** Gives an element's only child of this name a text, making it where it is not there. */
-/** Gives the first child of a name this text; makes it where there is none. */
 export function setText(document: Document, parent: Element, name: string, text: string): void {
   (childOf(parent, name) ?? append(document, parent, name)).textContent = text;
 }
