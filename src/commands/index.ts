@@ -1,6 +1,7 @@
 /** All commands, in the order in which the help shows them. */
-import { clone } from "./clone.ts";
+
 import { adopt } from "./adopt.ts";
+import { clone } from "./clone.ts";
 import type { Command } from "./command.ts";
 import { console_ } from "./console.ts";
 import { create } from "./create.ts";
