@@ -10,6 +10,7 @@ import { findSuite } from "../provision/suites.ts";
 import { Creation } from "./create.ts";
 import { findGuest } from "./inventory.ts";
 import { stopGuest } from "./life.ts";
+import type { CreateOptions } from "./plan.ts";
 
 /** How long a guest that has just booted may take to shut down, in milliseconds. */
 const SHUTDOWN_MS = 300_000;
@@ -43,12 +44,27 @@ export async function ensureBaseGuest(
 ): Promise<string> {
   const name = baseGuestName(wishes);
   if (await exists(name)) return name;
+  await makeBaseGuest({ ...wishes, name }, say, signal, beforeBoot);
+  return name;
+}
+
+/**
+ * Makes a guest that others are cloned from, and leaves it off.
+ *
+ * @param wishes what is not as for any guest of no particular kind
+ * @param say, beforeBoot as for {@link ensureBaseGuest}
+ * @throws {UserError} those of a creation; nothing is left of it then
+ */
+export async function makeBaseGuest(
+  wishes: Pick<CreateOptions, "name" | "suite" | "arch"> & Partial<CreateOptions>,
+  say: (line: string) => void,
+  signal: AbortSignal,
+  beforeBoot: () => Promise<unknown> = async () => {},
+): Promise<void> {
+  const { name } = wishes;
   say(`There is no guest ${name} yet. It is made now, once; that takes some minutes.`);
   const creation = new Creation({
     ...SIZE,
-    name,
-    suite: wishes.suite,
-    arch: wishes.arch,
     guestKernelArch: "auto",
     secondStage: "auto",
     bootBytes: undefined,
@@ -64,6 +80,7 @@ export async function ensureBaseGuest(
     keep: false,
     tries: undefined,
     bootTimeout: undefined,
+    ...wishes,
   });
   const began = Date.now();
   try {
@@ -82,7 +99,6 @@ export async function ensureBaseGuest(
   }
   await stopGuest(await findGuest(name), { force: false, timeoutMs: SHUTDOWN_MS, signal });
   say(`${name} is made, and off [${Math.round((Date.now() - began) / 1000)} s].`);
-  return name;
 }
 
 async function exists(name: string): Promise<boolean> {

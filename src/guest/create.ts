@@ -38,7 +38,7 @@ import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
 import type { ObsWorkerFacts } from "../provision/obs-worker.ts";
-import { type Provisioned, provisionRootDisk } from "../provision/provision.ts";
+import { type Provisioned, type ProvisionStep, provisionRootDisk } from "../provision/provision.ts";
 import { makeShareImage } from "../provision/share-image.ts";
 import { ensureUserEmulation } from "../provision/user-emulation.ts";
 import { requireUserNamespace } from "../provision/user-namespace.ts";
@@ -66,6 +66,11 @@ export interface CreateStep {
 
 /** How long a guest that has just booted may take to shut down, in milliseconds. Emulated ones take up to a minute. */
 const SHUTDOWN_MS = 300_000;
+
+const STEP_NAMES: Partial<Record<ProvisionStep, string>> = {
+  bootstrap: "downloading and installing packages",
+  chroot: "making the chroot that packages are built in",
+};
 
 /** A creation under way: its steps, and how to take everything back. */
 export class Creation {
@@ -175,6 +180,7 @@ export class Creation {
 
   async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
     const { diskBytes, mirror, securityMirror, security, updates, sshKeyFile, name } = this.#options;
+    const { extraPackages = [], buildChroot } = this.#options;
     const plan = this.#planned();
     const keyFile = join(this.#work, "id_ed25519");
     await runOk("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", `bootshare ${name}`, "-f", keyFile]);
@@ -198,9 +204,11 @@ export class Creation {
         security,
         updates,
         obsWorker: this.#obsWorker(plan),
+        extraPackages,
+        buildChroot,
       },
       {
-        step: (step) => say(step === "bootstrap" ? "downloading and installing packages" : step),
+        step: (step) => say(STEP_NAMES[step] ?? step),
         line: (line) => {
           say(line);
           this.#logLine(line);

@@ -56,6 +56,10 @@ export interface CreateOptions {
   readonly bootTimeout: number | undefined;
   /** What it is to work for; undefined for a guest without a role. */
   readonly worker?: WorkerWishes | undefined;
+  /** Packages beside those that every guest has. */
+  readonly extraPackages?: readonly string[];
+  /** A path in the guest for a chroot that packages are built in (provision/build-chroot.ts). */
+  readonly buildChroot?: string;
 }
 
 /** What the choices came to, for whoever watches. */

@@ -76,10 +76,23 @@ const BUSYBOX_HOOK =
 
 /** The command that {@link bootstrap} runs. */
 export function bootstrapCommand(options: BootstrapOptions): { file: string; args: string[] } {
+  return mmdebstrapCommand([
+    "--format=directory",
+    `--architectures=${options.architectures.join(",")}`,
+    `--include=${options.packages.join(",")}`,
+    ...variant(options),
+    options.suite.name,
+    options.root,
+    options.sourcesFile,
+  ]);
+}
+
+/**
+ * A process and a mount namespace of its own: whatever way it ends, nothing of it keeps running, and /proc, /sys and /dev of
+ * what is unfinished are never seen by what removes the folder. It ends with bootshare, too, should that be killed.
+ */
+export function mmdebstrapCommand(args: readonly string[]): { file: string; args: string[] } {
   return {
-    // A process and a mount namespace of its own: whatever way it ends, nothing of it keeps running, and /proc, /sys and
-    // /dev of the unfinished guest are never seen by what removes the folder. It ends with bootshare, too, should that be
-    // killed.
     file: "setpriv",
     args: [
       "--pdeathsig=KILL",
@@ -92,13 +105,7 @@ export function bootstrapCommand(options: BootstrapOptions): { file: string; arg
       "--mount-proc",
       "mmdebstrap",
       "--mode=root",
-      "--format=directory",
-      `--architectures=${options.architectures.join(",")}`,
-      `--include=${options.packages.join(",")}`,
-      ...variant(options),
-      options.suite.name,
-      options.root,
-      options.sourcesFile,
+      ...args,
     ],
   };
 }
@@ -130,6 +137,47 @@ export async function bootstrap(
   signal: AbortSignal,
   pausesS: readonly number[] = PAUSES_S,
 ): Promise<void> {
+  const { root, temporary, busyboxFolder } = options;
+  if (busyboxFolder !== undefined) await mkdir(busyboxFolder, { recursive: true });
+  const env = {
+    BOOTSHARE_OVERLAY: options.overlay,
+    BOOTSHARE_UNITS: options.units.join(" "),
+    ...(busyboxFolder === undefined ? {} : { BOOTSHARE_BUSYBOX: busyboxFolder }),
+    // Read by /etc/kernel/postinst.d/initramfs-tools.
+    ...(options.stage === "qemu-user" ? { INITRD: "No" } : {}),
+  };
+  const command = bootstrapCommand(options);
+  await runMmdebstrap({ ...options, target: root, command, env }, log, signal, pausesS);
+  try {
+    await nameSources(root);
+  } catch (error) {
+    for (const one of [root, temporary]) await removeTree(one);
+    throw error;
+  }
+}
+
+/** What {@link runMmdebstrap} runs. */
+export interface MmdebstrapRun
+  extends Pick<BootstrapOptions, "suite" | "securityMirror" | "temporary" | "proxy"> {
+  /** Of {@link mmdebstrapCommand}. */
+  readonly command: { file: string; args: string[] };
+  /** The folder or file that it makes. */
+  readonly target: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs mmdebstrap, up to three times while an archive is being updated. On failure or abort `target` is removed, `temporary`
+ * in any case.
+ *
+ * @throws as {@link bootstrap}
+ */
+export async function runMmdebstrap(
+  options: MmdebstrapRun,
+  log: (line: string) => void,
+  signal: AbortSignal,
+  pausesS: readonly number[] = PAUSES_S,
+): Promise<void> {
   try {
     for (let attempt = 0; ; attempt++) {
       const output = await once(options, log, signal);
@@ -139,12 +187,11 @@ export async function bootstrap(
       const hopeless = cause === "other" || cause === "unreachable archive";
       if (hopeless || pause === undefined) throw failure(options, cause, output);
       log(`The ${cause} is in the middle of an update or unreachable; trying again in ${pause} s.`);
-      await removeTree(options.root);
+      await removeTree(options.target);
       await sleep(pause * 1000, undefined, { signal });
     }
-    await nameSources(options.root);
   } catch (error) {
-    await removeTree(options.root);
+    await removeTree(options.target);
     signal.throwIfAborted();
     throw error;
   } finally {
@@ -154,28 +201,21 @@ export async function bootstrap(
 
 /** Returns undefined for success, else what was printed. */
 async function once(
-  options: BootstrapOptions,
+  { command: { file, args }, temporary, env, proxy }: MmdebstrapRun,
   log: (line: string) => void,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  await mkdir(options.temporary, { recursive: true });
-  if (options.busyboxFolder !== undefined) await mkdir(options.busyboxFolder, { recursive: true });
+  await mkdir(temporary, { recursive: true });
   const lines: string[] = [];
-  const { file, args } = bootstrapCommand(options);
-  const proxy = options.proxy === undefined ? {} : { http_proxy: options.proxy };
   const result = await run(file, args, {
     signal,
     // unshare blocks SIGTERM while it waits; killing it kills all that runs in its namespace.
     killSignal: "SIGKILL",
     env: {
-      TMPDIR: options.temporary,
-      BOOTSHARE_OVERLAY: options.overlay,
-      BOOTSHARE_UNITS: options.units.join(" "),
-      ...(options.busyboxFolder === undefined ? {} : { BOOTSHARE_BUSYBOX: options.busyboxFolder }),
+      TMPDIR: temporary,
       DEBIAN_FRONTEND: "noninteractive",
-      // Read by /etc/kernel/postinst.d/initramfs-tools.
-      ...(options.stage === "qemu-user" ? { INITRD: "No" } : {}),
-      ...proxy,
+      ...env,
+      ...(proxy === undefined ? {} : { http_proxy: proxy }),
     },
     onLine: (line) => {
       lines.push(line);
@@ -250,7 +290,7 @@ const HINTS: Readonly<Record<FailureCause, string>> = {
   other: "With --keep, the whole log stays for a look at it.",
 };
 
-function failure(options: BootstrapOptions, cause: FailureCause, output: string): UserError {
+function failure(options: Pick<BootstrapOptions, "suite">, cause: FailureCause, output: string): UserError {
   const { name } = options.suite;
   const more = { hint: HINTS[cause], detail: lastLines(output) };
   const inTries = `could not be read, in ${PAUSES_S.length + 1} tries.`;

@@ -9,6 +9,7 @@ import { hostArch } from "../machine/host.ts";
 import { missingProgram, run, runOk } from "../process.ts";
 import type { Transport } from "../share/transport.ts";
 import { bootstrap, removeTree } from "./bootstrap.ts";
+import { makeBuildChroot } from "./build-chroot.ts";
 import { checkDiskSize, makeDisk, releaseIn, takeBoot } from "./disk.ts";
 import { makeFirstInitrd } from "./first-initrd.ts";
 import { enabledUnits, type GuestFacts, templateValues, writeGuestFiles } from "./guest-files.ts";
@@ -41,6 +42,8 @@ export interface ProvisionOptions extends MirrorWishes {
   readonly extraPackages?: readonly string[];
   /** Makes the guest a worker of the Open Build Service. */
   readonly obsWorker?: ObsWorkerFacts | undefined;
+  /** A path in the guest for a chroot that packages are built in, of the guest's suite and architecture; none by default. */
+  readonly buildChroot?: string | undefined;
 }
 
 export interface Provisioned {
@@ -57,7 +60,7 @@ export interface Provisioned {
   readonly hostPublicKeys: readonly string[];
 }
 
-export type ProvisionStep = "prepare" | "bootstrap" | "disk";
+export type ProvisionStep = "prepare" | "bootstrap" | "chroot" | "disk";
 
 export interface ProvisionProgress {
   step(step: ProvisionStep): void;
@@ -137,6 +140,16 @@ export async function provisionRootDisk(
       signal,
     );
 
+    if (options.buildChroot !== undefined) {
+      progress.step("chroot");
+      const tarball = join(root, options.buildChroot);
+      await makeBuildChroot(
+        { suite, arch, sourcesFile, securityMirror, proxy, temporary, tarball },
+        (line) => progress.line(line),
+        signal,
+      );
+    }
+
     progress.step("disk");
     const kernelRelease = releaseIn(await takeBoot(root, bootDir), hasInitrd);
     if (firstInitrd !== undefined && busyboxFolder !== undefined) {
@@ -196,10 +209,9 @@ async function onlyFileIn(folder: string): Promise<string> {
 }
 
 /** The proxy that the host's apt is told to use; it reads its configuration in mmdebstrap no more. */
-async function aptProxy(signal: AbortSignal): Promise<string | undefined> {
-  const { stdout } = await run("apt-config", ["dump", "--format", "%v%n", "Acquire::http::Proxy"], {
-    signal,
-  });
+export async function aptProxy(signal?: AbortSignal): Promise<string | undefined> {
+  const args = ["dump", "--format", "%v%n", "Acquire::http::Proxy"];
+  const { stdout } = await run("apt-config", args, signal === undefined ? {} : { signal });
   const value = stdout.split("\n")[0]?.trim() ?? "";
   return /^https?:\/\//.test(value) ? value : undefined;
 }
