@@ -10,7 +10,7 @@ const rooms = {
   libvirt: ["machine", "share", "kernel"],
   provision: ["libvirt", "machine", "share", "kernel"],
   guest: ["provision", "libvirt", "machine", "boot", "share", "kernel"],
-  builder: ["guest", "libvirt", "boot", "kernel"],
+  builder: ["guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],
   hosts: ["guest"],
   serve: ["builder", "guest", "libvirt", "boot"],
   doctor: ["serve", "guest", "provision", "libvirt", "machine", "boot", "share", "kernel"],

@@ -35,3 +35,4 @@ await cp("src/builder/upgrade-in-guest.sh", "dist/upgrade-in-guest.sh");
 await cp("in-guest", "dist/in-guest", { recursive: true });
 await cp("initrd", "dist/initrd", { recursive: true });
 await cp("guest-package", "dist/guest-package", { recursive: true });
+await cp("builder", "dist/builder", { recursive: true });

@@ -23,6 +23,10 @@ export const EXIT = {
   machine: 125,
   /** Likewise: the program was given a time, and that was up. */
   programTimeout: 124,
+  /** The package that was to be built does not build. */
+  buildFailed: 7,
+  /** The guest that built it was lost on the way: that says nothing about the package. */
+  guestLost: 8,
   /** An error in bootshare itself. */
   bug: 70,
   /** A person ended it (Ctrl-C); what a shell makes of SIGINT. */

@@ -43,6 +43,8 @@ export function statePaths(root: string = workMode().stateRoot) {
     serviceLog: join(root, "service.log"),
     /** Held (flock) while ports for a guest's workers are chosen and written down. */
     workerPorts: join(root, "worker-ports.lock"),
+    /** Packages that builds have fetched, named by their address. */
+    packageCache: join(root, "packages"),
     /** What the hook did, a line each, bounded. */
     hookLog: join(root, "hook.log"),
   } as const;

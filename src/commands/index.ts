@@ -1,6 +1,7 @@
 /** All commands, in the order in which the help shows them. */
 
 import { adopt } from "./adopt.ts";
+import { build } from "./build.ts";
 import { clone } from "./clone.ts";
 import type { Command } from "./command.ts";
 import { console_ } from "./console.ts";
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Command[] = [
   workers,
   drain,
   undrain,
+  build,
   inspect,
   doctor,
   hook,

@@ -1,0 +1,133 @@
+/**
+ * The builder guests: one for each suite and architecture, made at the first build, that builds start from. Nothing is ever built
+ * in one itself.
+ */
+import { statSync } from "node:fs";
+import { EXIT, UserError } from "../errors.ts";
+import { makeBaseGuest } from "../guest/base-guest.ts";
+import { deleteGuest } from "../guest/delete.ts";
+import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
+import { stopGuest } from "../guest/life.ts";
+import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
+import type { AccelChoice } from "../machine/accel.ts";
+import { hostArch } from "../machine/host.ts";
+import type { MirrorWishes } from "../provision/sources.ts";
+import { findSuite } from "../provision/suites.ts";
+import { printable } from "../text.ts";
+import { BUILDER_PACKAGES, chrootPath } from "./sbuild.ts";
+
+export interface BuilderOptions extends MirrorWishes {
+  readonly suite: string;
+  /** Of the packages; the host's when undefined. As a person typed it. */
+  readonly arch: string | undefined;
+  readonly accel: AccelChoice;
+}
+
+/** A suite and an architecture that packages can be built for. */
+export interface BuildTarget {
+  readonly suite: string;
+  readonly arch: DebianArch;
+}
+
+export interface Builder extends BuildTarget {
+  readonly guest: Guest;
+  /** How long ago its chroot was made, in milliseconds. */
+  readonly ageMs: number;
+}
+
+/**
+ * Checks what a person asked for, before anything is fetched.
+ *
+ * @throws {UserError} `SUITE_UNKNOWN`, `ARCH_UNKNOWN`
+ */
+export function buildTarget({ suite, arch: asked }: Pick<BuilderOptions, "suite" | "arch">): BuildTarget {
+  const { name, arches } = findSuite(suite);
+  const arch = asked ?? hostArch();
+  if (isDebianArch(arch) && arches.includes(arch)) return { suite: name, arch };
+  throw new UserError(
+    "ARCH_UNKNOWN",
+    `bootshare builds no packages of ${name} for the architecture ${printable(arch)}.`,
+    { exitCode: EXIT.usage, hint: `Name one of ${[...arches].sort().join(", ")}.` },
+  );
+}
+
+/** The name of the builder guest of a suite and an architecture. */
+export function builderName({ suite, arch }: BuildTarget): string {
+  return `builder-${suite}-${arch}`;
+}
+
+/** How long it may take to shut down, in milliseconds. */
+const SHUTDOWN_MS = 300_000;
+
+/**
+ * The builder guest, off; made when there is none, which takes minutes.
+ *
+ * @param say a line on what is going on; not trusted; only called where it is made
+ * @throws {UserError} those of a creation
+ * @throws the signal's reason when aborted; what was begun is taken back
+ */
+export async function ensureBuilder(
+  target: BuildTarget,
+  options: BuilderOptions,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Builder> {
+  const guest = (await present(target)) ?? (await make(target, options, say, signal));
+  if (guest.status.state !== "shut off") {
+    // Somebody looked into it, or its making was cut short between its boot and its end.
+    await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
+  }
+  return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest) };
+}
+
+async function present(target: BuildTarget): Promise<Guest | undefined> {
+  const name = builderName(target);
+  let guest: Guest;
+  try {
+    guest = await findGuest(name);
+  } catch (error) {
+    if (error instanceof UserError && error.code === "GUEST_NOT_FOUND") return undefined;
+    throw error;
+  }
+  const { metadata, userland } = await definitionOf(guest);
+  if (metadata?.suite === target.suite && userland === target.arch) return guest;
+  throw new UserError(
+    "NOT_A_BUILDER",
+    `The guest ${name} is no builder of ${target.suite} on ${target.arch}.`,
+    {
+      exitCode: EXIT.conflict,
+      hint: `Give it another name with 'virsh domrename ${name} NEW-NAME', or delete it.`,
+    },
+  );
+}
+
+async function make(
+  target: BuildTarget,
+  { accel, mirror, securityMirror, security, updates }: BuilderOptions,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Guest> {
+  const { suite, arch } = target;
+  const name = builderName(target);
+  const mirrors = { mirror, securityMirror, security, updates };
+  // The chroot is made on this host in any case, so the guest's own packages may be, too.
+  const chroot = {
+    secondStage: "host",
+    extraPackages: BUILDER_PACKAGES,
+    buildChroot: chrootPath(suite, arch),
+  } as const;
+  await makeBaseGuest({ name, suite, arch, accel, ...mirrors, ...chroot }, say, signal);
+  return await findGuest(name);
+}
+
+/** By the log of its making. */
+function ageOf({ paths }: Guest): number {
+  const made = statSync(paths.createLog, { throwIfNoEntry: false })?.mtimeMs;
+  return made === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Date.now() - made);
+}
+
+/** Removes a builder, so that the next build makes it anew. */
+export async function removeBuilder(target: BuildTarget): Promise<void> {
+  const guest = await present(target);
+  if (guest !== undefined) await deleteGuest(guest, true);
+}

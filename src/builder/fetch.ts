@@ -1,0 +1,111 @@
+/**
+ * Fetching a source package by its name: this host's apt, with lists and configuration of its own, so that it works whatever the
+ * host's sources are, and knows Debian's keys alone. apt verifies the chain from the signed Release file to each file.
+ */
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EXIT, UserError } from "../errors.ts";
+import { workMode } from "../mode.ts";
+import { run } from "../process.ts";
+import { aptSources, type Mirrors } from "../provision/sources.ts";
+import type { Suite } from "../provision/suites.ts";
+import { lastLines } from "../text.ts";
+
+export interface FetchOptions {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly suite: Suite;
+  readonly mirrors: Mirrors;
+  /** The proxy of the host's own apt. */
+  readonly proxy: string | undefined;
+  /** A folder for this alone, which is there, and empty. */
+  readonly work: string;
+}
+
+/**
+ * The configuration, in apt.conf(5)'s form: nothing of the host's is read (`Dir::Etc` and all below it is elsewhere), and nothing
+ * unsigned is taken.
+ */
+export function aptConfiguration(work: string, proxy: string | undefined): string {
+  return [
+    `Dir "${work}";`,
+    `Dir::Etc "${work}/etc";`,
+    `Dir::State "${work}/state";`,
+    `Dir::State::status "${work}/status";`,
+    `Dir::Cache "${work}/cache";`,
+    `Dir::Bin::methods "/usr/lib/apt/methods";`,
+    'Acquire::Languages "none";',
+    'Acquire::AllowInsecureRepositories "false";',
+    'APT::Get::AllowUnauthenticated "false";',
+    ...(proxy === undefined ? [] : [`Acquire::http::Proxy "${proxy}";`]),
+    "",
+  ].join("\n");
+}
+
+/** deb-src lines: the guest's sources, for source packages. */
+export function sourceSources(suite: Suite, mirrors: Mirrors): string {
+  return aptSources(suite, mirrors).replaceAll(/^Types: deb$/gm, "Types: deb-src");
+}
+
+/**
+ * Downloads the files of a source package.
+ *
+ * @returns the path of its .dsc, the other files beside it
+ * @throws {UserError} `SOURCE_NOT_FOUND`, `FETCH_FAILED`
+ */
+export async function fetchSource(options: FetchOptions, signal: AbortSignal): Promise<string> {
+  const { name, version, suite, mirrors, proxy, work } = options;
+  const sources = join(work, "etc/sources.list.d");
+  const download = join(work, "source");
+  for (const folder of [
+    sources,
+    join(work, "etc/apt.conf.d"),
+    join(work, "etc/preferences.d"),
+    join(work, "state/lists/partial"),
+    join(work, "cache/archives/partial"),
+    download,
+  ]) {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+  }
+  const configuration = join(work, "apt.conf");
+  await writeFile(configuration, aptConfiguration(work, proxy));
+  await writeFile(join(work, "status"), "");
+  await writeFile(join(sources, "debian.sources"), sourceSources(suite, mirrors));
+  // Root's apt downloads as this user, who needs a way to it, and a place.
+  await chmod(work, 0o711);
+  if (workMode().name === "system") await run("chown", ["_apt", download], { signal });
+  const env = { APT_CONFIG: configuration };
+
+  const update = await run("apt-get", ["-q", "update", "--error-on=any"], { env, signal });
+  signal.throwIfAborted();
+  if (update.exitCode !== 0) {
+    throw failed(`The list of source packages of Debian ${suite.name} could not be fetched.`, update.stderr);
+  }
+  const what = version === undefined ? name : `${name}=${version}`;
+  const args = ["-q", "source", "--download-only", "--only-source", "--", what];
+  const fetched = await run("apt-get", args, { env, cwd: download, signal });
+  signal.throwIfAborted();
+  if (
+    /^E: (Unable to find a source package|Can not find version|Ignore unavailable version)/m.test(
+      fetched.stderr,
+    )
+  ) {
+    throw new UserError("SOURCE_NOT_FOUND", `Debian ${suite.name} has no source package ${what}.`, {
+      exitCode: EXIT.notFound,
+      hint: "It is the name of the source that counts, not that of a binary package; for another release take --suite.",
+    });
+  }
+  if (fetched.exitCode !== 0)
+    throw failed(`The source package ${what} could not be fetched.`, fetched.stderr);
+  const [dsc, ...others] = (await readdir(download)).filter((file) => file.endsWith(".dsc"));
+  if (dsc === undefined || others.length > 0) throw new Error(`not one .dsc in ${download}`);
+  return join(download, dsc);
+}
+
+function failed(sentence: string, output: string): UserError {
+  const lines = output.split("\n").filter((line) => line.startsWith("E:"));
+  return new UserError("FETCH_FAILED", sentence, {
+    detail: lastLines(lines.join("\n") || output),
+    hint: "Look at this machine's network, try again later, or name another mirror: --mirror",
+  });
+}

@@ -1,0 +1,115 @@
+/** The log of a build as it comes out of a guest: line by line, made harmless, bounded, kept in a file. */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+import { UserError } from "../errors.ts";
+import { printable } from "../text.ts";
+import { type Stage, StageReader, type Summary } from "./stages.ts";
+
+/** A longer log ends the build, in bytes: nothing else would keep a build that prints without end from filling the disk. */
+const MAX_LOG_BYTES = 512 * 1024 * 1024;
+/** A longer line is shown and kept in pieces. */
+const MAX_LINE = 16 * 1024;
+
+export interface LogWatch {
+  readonly stage: (stage: Stage) => void;
+  /** Printable. */
+  readonly line: (line: string) => void;
+}
+
+/**
+ * A line of a log as it may be shown: tabs are blanks, backslashes stay, every other control character is an escape.
+ */
+export function logLine(text: string): string {
+  // A progress bar overwrites itself: what it came to is what counts.
+  const shown = text.replace(/\r+$/, "").split("\r").at(-1) ?? "";
+  return shown
+    .split("\\")
+    .map((part) => printable(part.replaceAll("\t", "        "), Number.POSITIVE_INFINITY))
+    .join("\\");
+}
+
+/** Cuts text into lines, whatever pieces it comes in. Pure but for what it remembers. */
+export class LineCutter {
+  #rest = "";
+
+  push(text: string): string[] {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() ?? "";
+    while (this.#rest.length > MAX_LINE) {
+      lines.push(this.#rest.slice(0, MAX_LINE));
+      this.#rest = this.#rest.slice(MAX_LINE);
+    }
+    return lines;
+  }
+
+  end(): string[] {
+    const rest = this.#rest;
+    this.#rest = "";
+    return rest === "" ? [] : [rest];
+  }
+}
+
+/** Takes a log; what a stream of the guest is connected to. */
+export class BuildLog extends Writable {
+  readonly #fd: number;
+  readonly #watch: LogWatch;
+  readonly #reader = new StageReader();
+  readonly #cutter = new LineCutter();
+  readonly #decoder = new StringDecoder("utf8");
+  readonly #overflow: (error: UserError) => void;
+  #size = 0;
+  #last: string[] = [];
+
+  /**
+   * @param file is made
+   * @param overflow called once when the log is longer than it may be
+   */
+  constructor(file: string, watch: LogWatch, overflow: (error: UserError) => void) {
+    super();
+    this.#fd = openSync(file, "wx", 0o644);
+    this.#watch = watch;
+    this.#overflow = overflow;
+  }
+
+  get stage(): Stage {
+    return this.#reader.stage;
+  }
+
+  get summary(): Summary {
+    return this.#reader.summary;
+  }
+
+  /** The last lines, printable. */
+  get lastLines(): string {
+    return this.#last.join("\n");
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    for (const line of this.#cutter.push(this.#decoder.write(chunk))) this.#take(line);
+    done();
+  }
+
+  /** Nothing more comes. */
+  close(): void {
+    for (const line of [...this.#cutter.push(this.#decoder.end()), ...this.#cutter.end()]) this.#take(line);
+    closeSync(this.#fd);
+  }
+
+  #take(raw: string): void {
+    if (this.#size > MAX_LOG_BYTES) return;
+    const line = logLine(raw);
+    this.#size += writeSync(this.#fd, `${line}\n`);
+    this.#last = [...this.#last.slice(-11), line.slice(0, 300)];
+    const stage = this.#reader.push(line);
+    if (stage !== undefined) this.#watch.stage(stage);
+    this.#watch.line(line);
+    if (this.#size <= MAX_LOG_BYTES) return;
+    this.#overflow(
+      new UserError(
+        "LOG_TOO_LONG",
+        `The build printed more than ${MAX_LOG_BYTES / 2 ** 20} MiB, and was ended.`,
+      ),
+    );
+  }
+}

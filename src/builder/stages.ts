@@ -1,0 +1,92 @@
+/** Which stage a build is in, from sbuild's log. Pure. A package can print anything: this is for people, and decides nothing. */
+
+/** The stages in their order; those before `chroot` are bootshare's own. */
+export const STAGES = [
+  "boot",
+  "copy in",
+  "chroot",
+  "source",
+  "dependencies",
+  "build",
+  "post-build",
+  "summary",
+  "copy out",
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** What {@link STAGES} are called for people. */
+export const STAGE_TITLES: Readonly<Record<Stage, string>> = {
+  boot: "boot a guest",
+  "copy in": "copy the source into the guest",
+  chroot: "unpack the chroot",
+  source: "unpack the source",
+  dependencies: "install build dependencies",
+  build: "build",
+  "post-build": "post-build",
+  summary: "summary",
+  "copy out": "copy the packages out of the guest",
+};
+
+/** sbuild's headings (`log_subsection` in Sbuild::Build and Sbuild::ResolverBase). Others stay in the stage before them. */
+const HEADINGS: readonly (readonly [RegExp, Stage])[] = [
+  [/^(Update chroot|Chroot Setup Commands)$/, "chroot"],
+  [/^(Fetch source files|Check architectures)$/, "source"],
+  [/^Install .*build dependencies/, "dependencies"],
+  [/^Build environment$/, "dependencies"],
+  [/^Build$/, "build"],
+  [/^(Post Build|Buildinfo|Package contents|Changes)/, "post-build"],
+  [/^Summary$/, "summary"],
+];
+
+/** What sbuild writes in its summary. */
+export interface Summary {
+  /** `successful`, `failed`, `attempted`, `given-back`, `skipped`. */
+  readonly status: string | undefined;
+  /** `build`, `install-deps`, `fetch-src`, `unpack`, …; undefined where it did not fail. */
+  readonly failStage: string | undefined;
+}
+
+/** Reads a log line by line, in any number of pieces. */
+export class StageReader {
+  #before: readonly [string, string] = ["", ""];
+  #stage: Stage = "chroot";
+  #status: string | undefined;
+  #failStage: string | undefined;
+
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  get summary(): Summary {
+    return { status: this.#status, failStage: this.#failStage };
+  }
+
+  /**
+   * @param line without its line feed
+   * @returns the stage that begins with this line; undefined where the last one goes on
+   */
+  push(line: string): Stage | undefined {
+    const [rule, title] = this.#before;
+    this.#before = [title, line];
+    const heading = isRule(rule) && isRule(line) ? /^\| (.+?) *\|$/.exec(title)?.[1] : undefined;
+    if (heading === undefined) {
+      if (this.#stage === "summary") this.#readSummary(line);
+      return undefined;
+    }
+    const next = HEADINGS.find(([pattern]) => pattern.test(heading))?.[1];
+    // sbuild never goes back; what a package prints may look as if it did.
+    if (next === undefined || STAGES.indexOf(next) <= STAGES.indexOf(this.#stage)) return undefined;
+    this.#stage = next;
+    return next;
+  }
+
+  #readSummary(line: string): void {
+    const [, field, value] = /^(Status|Fail-Stage): ([a-z-]{1,40})$/.exec(line) ?? [];
+    if (field === "Status") this.#status = value;
+    if (field === "Fail-Stage") this.#failStage = value;
+  }
+}
+
+function isRule(line: string): boolean {
+  return /^\+-{5,}\+$/.test(line);
+}
