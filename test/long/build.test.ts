@@ -1,30 +1,120 @@
-/** `hello` for 32-bit ARM, emulated. */
-import { mkdtempSync, rmSync } from "node:fs";
+/** Packages that are built for real, emulated: `hello`, one that fails, one that hangs, and a guest that dies in the middle. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
-import { tryBootshare } from "../vm/machine.ts";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { keepLogsOnFailure, PROGRAM, tryBootshare, until, virsh } from "../vm/machine.ts";
+import { makeSource } from "../vm/packages.ts";
 
 const SUITE = "bookworm";
-const output = mkdtempSync(join(tmpdir(), "bootshare-build-armhf-"));
-afterAll(async () => {
-  await tryBootshare("delete", "--force", `builder-${SUITE}-armhf`);
-  rmSync(output, { recursive: true });
-});
+const BUILDER = `builder-${SUITE}-amd64`;
 
-it("builds hello for armhf", async () => {
-  const ran = await tryBootshare(
-    "build",
-    "--suite",
-    SUITE,
-    "--arch",
-    "armhf",
-    "--output",
-    output,
-    "--json",
-    "hello",
-  );
-  expect(JSON.parse(ran.stdout), ran.stderr.slice(-3000)).toMatchObject([{ result: "built", arch: "armhf" }]);
-  expect(ran.exitCode).toBe(0);
-  expect(ran.stdout).toMatch(/hello_.*_armhf\.deb/);
+interface Result {
+  readonly package: string;
+  readonly result: string;
+  readonly stage: string | null;
+  readonly files: string[];
+  readonly log: string | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+describe("build", () => {
+  let folder = "";
+  let output = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "bootshare-build-test-"));
+    output = join(folder, "out");
+  });
+  afterAll(async () => {
+    await tryBootshare("delete", "--force", BUILDER);
+    rmSync(folder, { recursive: true });
+  });
+  const build = (...args: string[]) => ["build", "--suite", SUITE, "--output", output, "--json", ...args];
+  const noGuestIsLeft = async (): Promise<void> => {
+    expect(
+      (await virsh("list", "--all", "--name")).split("\n").filter((name) => name.startsWith("build-")),
+    ).toEqual([]);
+  };
+
+  it("builds hello, and tells a package that fails from it, two guests at a time", async () => {
+    keepLogsOnFailure(BUILDER, "build hello");
+    makeSource(folder, "bs-fails", "echo 'it cannot be built'; exit 3");
+    // The tree, so that the guest makes the source package.
+    const ran = await tryBootshare(...build("--jobs", "2", "hello", join(folder, "bs-fails")));
+    expect(ran.stderr).toMatch(/^== hello: install build dependencies/m);
+    const [hello, fails] = JSON.parse(ran.stdout) as Result[];
+    expect(hello, ran.stderr.slice(-3000)).toMatchObject({
+      package: "hello",
+      result: "built",
+      stage: null,
+      error: null,
+    });
+    const names = hello?.files.map((file) => file.slice(output.length + 1)) ?? [];
+    for (const kind of [
+      /^hello_.*_amd64\.deb$/,
+      /^hello-dbgsym_.*_amd64\.deb$/,
+      /\.buildinfo$/,
+      /\.changes$/,
+    ])
+      expect(names.filter((name) => kind.test(name))).toHaveLength(1);
+    const deb = hello?.files.find((file) => /\/hello_.*\.deb$/.test(file)) ?? "";
+    const { stdout: contents } = await execa("dpkg-deb", ["--contents", deb]);
+    expect(contents).toContain("./usr/bin/hello");
+
+    expect(fails).toMatchObject({
+      package: "bs-fails",
+      result: "failed",
+      stage: "build",
+      files: [],
+      error: null,
+    });
+    expect(readFileSync(fails?.log ?? "", "utf8")).toContain("it cannot be built");
+    expect(ran.exitCode).toBe(7);
+    expect(readdirSync(output).filter((name) => name.startsWith("."))).toEqual([]);
+    await noGuestIsLeft();
+  });
+
+  it("tells a build that hangs, and a guest that died, from a package that fails", async () => {
+    keepLogsOnFailure(BUILDER, "build hangs");
+    const dsc = makeSource(folder, "bs-hangs", "echo 'hanging now'; sleep 3600");
+    const other = join(folder, "other");
+    const dies = execa(PROGRAM, ["build", "--suite", SUITE, "--output", other, dsc], {
+      reject: false,
+      stdin: "ignore",
+      all: true,
+    });
+    let said = "";
+    dies.all.on("data", (bytes: Buffer) => {
+      said += bytes.toString();
+    });
+    await until("it hangs", 600, async () => (/^hanging now/m.test(said) ? true : undefined));
+    const [guest = ""] = (await virsh("list", "--name"))
+      .split("\n")
+      .filter((name) => name.startsWith("build-"));
+    const hangs = tryBootshare(...build("--timeout", "60", dsc));
+    await virsh("destroy", guest);
+    expect((await dies).exitCode).toBe(8);
+    expect(said).toMatch(/^Error: The guest that built bs-hangs was lost \(build\)\. \[GUEST_LOST\]$/m);
+    expect(existsSync(join(other, "bs-hangs_1.0_amd64.build"))).toBe(true);
+
+    const ran = await hangs;
+    expect(ran.exitCode).toBe(6);
+    expect(JSON.parse(ran.stdout)).toMatchObject([
+      {
+        result: "timeout",
+        error: {
+          code: "BUILD_TIMEOUT",
+          message: expect.stringMatching(/^The build of bs-hangs was ended after 60 s/),
+        },
+      },
+    ]);
+    await noGuestIsLeft();
+  });
+
+  it("knows what there is not", async () => {
+    const ran = await tryBootshare(...build("no-such-source-package"));
+    expect(JSON.parse(ran.stdout)).toMatchObject([{ result: "error", error: { code: "SOURCE_NOT_FOUND" } }]);
+    expect(ran.exitCode).toBe(3);
+  });
 });
