@@ -29,6 +29,7 @@ import { printable } from "../text.ts";
 import { onDisk } from "./disk.ts";
 import type { Pair } from "./events.ts";
 import type { ShareCandidate } from "./select.ts";
+import { syncFolder } from "./sync.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -203,15 +204,6 @@ function copyOpen(fd: number, to: string, capBytes: number, name: string): Copie
     return { sha256: hash.digest("hex"), size, head };
   } finally {
     closeSync(out);
-  }
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

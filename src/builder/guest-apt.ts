@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
 import { findGuest, type Guest } from "../guest/inventory.ts";
-import { runInGuest } from "../guest/ssh.ts";
+import { captureInGuest, SSH_FAILED } from "../guest/ssh.ts";
 import { shippedFile } from "../paths.ts";
 import { printable } from "../text.ts";
 
@@ -14,7 +14,7 @@ export interface AptOptions {
 }
 
 /** Exit codes of upgrade-in-guest.sh. */
-const CODE = { ok: 0, todo: 3, update: 11, upgrade: 12, ended: 13, ssh: 255 } as const;
+const CODE = { ok: 0, todo: 3, update: 11, upgrade: 12, ended: 13, ssh: SSH_FAILED } as const;
 
 /** A connection that breaks is made again, so many times; what runs in the guest goes on meanwhile. */
 const RECONNECTS = 5;
@@ -53,7 +53,7 @@ async function runScript(guest: Guest, what: "check" | "upgrade", options: AptOp
   for (let lost = 0; ; lost++) {
     signal.throwIfAborted();
     const present = await findGuest(guest.uuid);
-    const ran = await runInGuest(present, ["sh", "-s", what], {
+    const ran = await captureInGuest(present, ["sh", "-s", what], {
       input: readFileSync(scriptFile(), "utf8"),
       timeoutMs: Math.max(1, until - Date.now()),
       signal,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
 import { findGuest, type Guest } from "../guest/inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "../guest/lock.ts";
-import { runInGuest } from "../guest/ssh.ts";
+import { captureInGuest, SSH_FAILED } from "../guest/ssh.ts";
 import { readWorker, type Worker, writeWorker } from "../guest/worker.ts";
 import { lastLines } from "../text.ts";
 import { buildingNow } from "./obs-status.ts";
@@ -16,8 +16,6 @@ const PROGRAM = "/usr/lib/bootshare/obs-worker";
 
 /** Its exit code while a job still runs. */
 const BUSY = 3;
-/** ssh's own, when it is ssh that failed. */
-const SSH_FAILED = 255;
 
 /** How long it waits in the guest before it says how things are, in seconds. */
 const ROUND_S = 60;
@@ -82,7 +80,7 @@ async function call(guest: Guest, args: readonly string[], signal?: AbortSignal)
     const present = await findGuest(guest.uuid);
     requireRunning(present);
     const timeoutMs = ROUND_S * 1000 + CALL_MS;
-    const ran = await runInGuest(present, [PROGRAM, ...args], {
+    const ran = await captureInGuest(present, [PROGRAM, ...args], {
       timeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });

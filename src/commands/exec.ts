@@ -1,12 +1,9 @@
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { findGuest } from "../guest/inventory.ts";
-import { sshArguments, sshEndpoint } from "../guest/ssh.ts";
+import { SSH_FAILED, sshArguments, sshEndpoint } from "../guest/ssh.ts";
 import { runInTerminal } from "../process.ts";
 import { defineCommand } from "./command.ts";
-
-/** What ssh(1) returns when the trouble is its own and not the command's. */
-const SSH_FAILED = 255;
 
 export const exec = defineCommand({
   name: "exec",

@@ -8,7 +8,6 @@ import {
   chownSync,
   closeSync,
   existsSync,
-  fsyncSync,
   linkSync,
   openSync,
   readdirSync,
@@ -16,6 +15,7 @@ import {
   rmSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { syncFile, syncFolder } from "../boot/sync.ts";
 import { EXIT, errnoOf, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
 import { workMode } from "../mode.ts";
@@ -219,23 +219,5 @@ function namesIn(folder: string): string[] {
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
-  }
-}
-
-function syncFile(file: string): void {
-  const fd = openSync(file, "r+");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -17,8 +17,8 @@ import { basename, dirname, join, posix, resolve } from "node:path";
 import { EXIT, errnoOf, messageOf, UserError } from "../errors.ts";
 import { type Transferred, transfer } from "../process.ts";
 import { printable } from "../text.ts";
-import { type ReachableGuest, SSH_FAILED } from "./in-guest.ts";
-import { sshArguments } from "./ssh.ts";
+import type { ReachableGuest } from "./in-guest.ts";
+import { SSH_FAILED, sshArguments } from "./ssh.ts";
 
 /** What comes out of a guest at most, in bytes, where nobody said otherwise. */
 const MAX_OUT_BYTES = 16 * 2 ** 30;

@@ -2,15 +2,12 @@
 import { EXIT, UserError } from "../errors.ts";
 import { runStreaming, type Streams } from "../process.ts";
 import type { Guest } from "./inventory.ts";
-import { type Endpoint, sshArguments } from "./ssh.ts";
+import { type Endpoint, SSH_FAILED, sshArguments } from "./ssh.ts";
 
 /** A guest whose ssh server is known to answer. */
 export interface ReachableGuest extends Guest {
   readonly endpoint: Endpoint;
 }
-
-/** What ssh(1) returns when the trouble is its own and not the program's. */
-export const SSH_FAILED = 255;
 
 export interface InGuestOptions extends Streams {
   readonly signal?: AbortSignal | undefined;

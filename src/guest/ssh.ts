@@ -5,6 +5,9 @@ import { domainAddresses, monitorCommand } from "../libvirt/virsh.ts";
 import { missingProgram, type RunResult, run } from "../process.ts";
 import { definitionOf, type Guest } from "./inventory.ts";
 
+/** What ssh(1) returns when the trouble is its own and not the program's. */
+export const SSH_FAILED = 255;
+
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -116,7 +119,7 @@ export function sshArguments(
 }
 
 /** What a program in a guest may take, in milliseconds, and what ends it before. */
-export interface InGuestOptions {
+export interface CaptureOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   /** The program's standard input. Empty by default. */
@@ -126,15 +129,15 @@ export interface InGuestOptions {
 }
 
 /**
- * Runs a program in a guest as root and returns what came of it. What it prints is the guest's and not trusted; the exit code is
- * the program's, or 255 where ssh failed.
+ * Runs a program in a guest as root, keeps what it prints and returns what came of it (in-guest.ts lets it print to our own streams). What it prints is the guest's and not trusted; the exit code is
+ * the program's, or {@link SSH_FAILED}.
  *
  * @throws {UserError} `GUEST_OFF`, `NO_ADDRESS`
  */
-export async function runInGuest(
+export async function captureInGuest(
   guest: Guest,
   command: readonly [string, ...string[]],
-  options: InGuestOptions,
+  options: CaptureOptions,
 ): Promise<RunResult> {
   const result = await run("ssh", sshArguments(guest, await sshEndpoint(guest), command), options);
   if (result.missing) throw missingProgram("ssh");

@@ -1,5 +1,7 @@
 /** What came of a command on several hosts, as one: pure. What hosts answer is not trusted. */
+
 import { EXIT, UserError } from "../errors.ts";
+import { SSH_FAILED } from "../guest/ssh.ts";
 import { printable } from "../text.ts";
 
 /** What a host answered. */
@@ -32,8 +34,7 @@ export interface HostResult {
   readonly error: { readonly code: string; readonly sentence: string } | null;
 }
 
-/** ssh(1)'s own exit code when something is wrong with it, and a shell's where there is no such program. */
-const SSH_FAILED = 255;
+/** A shell's own exit codes where there is no such program. */
 const NO_PROGRAM: readonly number[] = [126, 127];
 
 /** @param json whether it was asked for JSON */

@@ -17,7 +17,7 @@ import { buildGuestPackage } from "../../provision/guest-package.ts";
 import type { ShareTransport } from "../../share/transport.ts";
 import { lastLines, printable } from "../../text.ts";
 import type { Guest } from "../inventory.ts";
-import { quoteForShell } from "../ssh.ts";
+import { quoteForShell, SSH_FAILED } from "../ssh.ts";
 
 /** What came of a program in the guest. Not trusted. */
 interface Ran {
@@ -57,9 +57,6 @@ export function parseSshTarget(text: string): SshTarget {
   }
   return { user: match?.[1] ?? "root", host, port };
 }
-
-/** What ssh(1) returns when the trouble is its own. */
-const SSH_FAILED = 255;
 
 /** By the ssh of whoever calls: their keys, agent, configuration and known hosts. */
 export function bySsh({ user, host, port }: SshTarget): WayIn {

@@ -13,8 +13,9 @@ const { calls, answers, domain } = vi.hoisted(() => ({
   answers: [] as { exitCode: number; stderr?: string }[],
   domain: { state: "running" },
 }));
-vi.mock("../../../src/guest/ssh.ts", () => ({
-  runInGuest: async (_guest: Guest, command: readonly string[]) => {
+vi.mock("../../../src/guest/ssh.ts", async (importOriginal) => ({
+  ...(await importOriginal<object>()),
+  captureInGuest: async (_guest: Guest, command: readonly string[]) => {
     calls.push(command.slice(1).join(" "));
     return { exitCode: 0, stdout: "", stderr: "", timedOut: false, ...answers.shift() };
   },
