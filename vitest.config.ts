@@ -18,7 +18,7 @@ class LongestFirst extends BaseSequencer {
 /** Guests are emulated and the machine is small: one file at a time, and patience. */
 const withGuests = {
   fileParallelism: false,
-  testTimeout: 900_000,
+  testTimeout: 1_500_000,
   hookTimeout: 1_200_000,
   globalSetup: ["test/vm/setup.ts"],
 };
