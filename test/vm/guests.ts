@@ -9,8 +9,6 @@ export interface Shared {
   readonly secondKernel: string;
   /** How its releases end. */
   readonly flavour: string;
-  /** It comes by `bootshare upgrade`, and not by apt and a reboot in the guest. */
-  readonly upgraded: boolean;
 }
 
 /** Debian's cloud kernels are small, and have no 9p. */
@@ -20,7 +18,6 @@ export const VIRTIOFS: Shared = {
   share: "virtiofs",
   secondKernel: "linux-image-cloud-amd64",
   flavour: "cloud-amd64",
-  upgraded: false,
 };
 export const NINEP: Shared = {
   name: "bs-test-9p",
@@ -28,7 +25,6 @@ export const NINEP: Shared = {
   share: "9p",
   secondKernel: "linux-image-rt-amd64",
   flavour: "rt-amd64",
-  upgraded: true,
 };
 
 /** 32-bit ARM, emulated. bookworm, as the smaller one. */
