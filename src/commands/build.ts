@@ -23,6 +23,7 @@ import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { durationOf, printJson } from "./output.ts";
 import { note, noteService } from "./shared.ts";
+import { endedBySignals } from "./signals.ts";
 
 const DEFAULT_CPUS = 2;
 
@@ -126,15 +127,7 @@ export const build = defineCommand({
     const mirrors = chooseMirrors(await hostMirrors(), builderOptions);
     mkdirSync(wishes.output, { recursive: true });
 
-    const stop = new AbortController();
-    const onSignal = (signal: NodeJS.Signals): void =>
-      stop.abort(
-        new UserError("INTERRUPTED", `The build was interrupted (${signal}); its guests are deleted.`),
-      );
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    for (const one of signals) process.on(one, onSignal);
-    let cache: PackageCache | undefined;
-    try {
+    const act = async ({ signal }: AbortController): Promise<number> => {
       await noteService();
       // With --json the result is all there is on standard output.
       const out = json ? process.stderr : process.stdout;
@@ -143,24 +136,28 @@ export const build = defineCommand({
       };
       if (options.renewBuilder) await removeBuilder(target);
       const tell = (line: string): void => say(`== ${printable(line, 1000)}`);
-      const builder = await ensureBuilder(target, builderOptions, tell, stop.signal);
-      if (options.cache) cache = await packageCache(mirrors);
+      const builder = await ensureBuilder(target, builderOptions, tell, signal);
+      const cache = options.cache ? await packageCache(mirrors) : undefined;
       const many = requests.length > 1;
       const show = (request: SourceRequest) => shown(request, many ? say : undefined, options.quiet, say);
       const all = { builder, mirrors, wishes: { ...wishes, proxy: cache?.guestAddress } };
-      const results = await runJobs(requests, options.jobs, stop.signal, async (request) => {
-        const result = await one(request, all, show(request), stop.signal);
-        if (!json) for (const line of resultLines(result)) say(line);
-        return result;
-      });
-      if (json) printJson(results.map(({ exitCode: _code, ...result }) => result));
-      return exitCodeOf(results);
-    } catch (error) {
-      throw stop.signal.aborted ? stop.signal.reason : error;
-    } finally {
-      cache?.stop();
-      for (const signal of signals) process.off(signal, onSignal);
-    }
+      try {
+        const results = await runJobs(requests, options.jobs, signal, async (request) => {
+          const result = await one(request, all, show(request), signal);
+          if (!json) for (const line of resultLines(result)) say(line);
+          return result;
+        });
+        if (json) printJson(results.map(({ exitCode: _code, ...result }) => result));
+        return exitCodeOf(results);
+      } finally {
+        cache?.stop();
+      }
+    };
+    return await endedBySignals(
+      act,
+      (signal) =>
+        new UserError("INTERRUPTED", `The build was interrupted (${signal}); its guests are deleted.`),
+    );
   },
 });
 

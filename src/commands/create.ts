@@ -32,6 +32,7 @@ import {
   TRIES_OPTION,
   triesSchema,
 } from "./shared.ts";
+import { type EndingSignal, endedBySignals } from "./signals.ts";
 
 export const create = defineCommand({
   name: "create",
@@ -168,23 +169,18 @@ export const create = defineCommand({
       return undefined;
     }
     const creation = new Creation(wishes);
-    const stop = new AbortController();
-    const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
-    try {
-      await runSteps(creation, stop.signal);
-    } catch (error) {
-      const failure = stop.signal.aborted ? stop.signal.reason : error;
-      if (options.keep) printLines(["Kept, because of --keep:", ...creation.keep().map((one) => `  ${one}`)]);
-      else
-        for (const left of await creation.rollBack())
-          process.stderr.write(`Could not be removed: ${printable(left)}\n`);
-      throw failure;
-    } finally {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
-    }
+    await endedBySignals(async ({ signal }) => {
+      try {
+        await runSteps(creation, signal);
+      } catch (error) {
+        if (options.keep)
+          printLines(["Kept, because of --keep:", ...creation.keep().map((one) => `  ${one}`)]);
+        else
+          for (const left of await creation.rollBack())
+            process.stderr.write(`Could not be removed: ${printable(left)}\n`);
+        throw error;
+      }
+    }, interrupted(name));
     printLines([
       `${name} is up. Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
     ]);
@@ -234,11 +230,7 @@ async function createClone(source: string, name: string, wishes: CloneWishes): P
     );
   }
   const { memory, cpus, tries, bootTimeout: seconds } = wishes;
-  const stop = new AbortController();
-  const onSignal = (signal: NodeJS.Signals): void => stop.abort(interrupted(name, signal));
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  try {
+  await endedBySignals(async ({ signal }) => {
     await noteService();
     const memoryBytes = memory === undefined ? undefined : parseSize(memory, "--memory", "M");
     const guest = await cloneGuest(source, { name, memoryBytes, cpus });
@@ -246,19 +238,16 @@ async function createClone(source: string, name: string, wishes: CloneWishes): P
       changePolicy(guest.paths, { tries, bootTimeout: seconds });
       const { accel } = await definitionOf(guest);
       const limit = bootTimeout(readPolicy(guest.paths).bootTimeout, accel, false);
-      stop.signal.throwIfAborted();
+      signal.throwIfAborted();
       await startGuest(guest, note);
       const timeoutMs = limit === undefined ? Number.POSITIVE_INFINITY : limit * 1000;
-      await waitForGood(guest, timeoutMs, undefined, stop.signal);
+      await waitForGood(guest, timeoutMs, undefined, signal);
     } catch (error) {
       if (wishes.keep) printLines([`Kept, because of --keep: ${name}`]);
       else await deleteGuest(guest, true);
-      throw stop.signal.aborted ? stop.signal.reason : error;
+      throw error;
     }
-  } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-  }
+  }, interrupted(name));
   printLines([`${name}, a clone of ${printable(source)}, is up. Log in with 'bootshare ssh ${name}'.`]);
   return undefined;
 }
@@ -350,10 +339,8 @@ function serviceNeeded(): UserError {
   );
 }
 
-function interrupted(name: string, signal: string): UserError {
-  return new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`, {
-    exitCode: EXIT.failed,
-  });
+function interrupted(name: string): (signal: EndingSignal) => UserError {
+  return (signal) => new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`);
 }
 
 function countSchema(what: string, most: number) {

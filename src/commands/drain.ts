@@ -4,6 +4,7 @@ import { findGuest } from "../guest/inventory.ts";
 import { defineCommand } from "./command.ts";
 import { printLines } from "./output.ts";
 import { timeoutOption, timeoutSchema } from "./shared.ts";
+import { type EndingSignal, endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
 /** A build may take hours; one that takes longer than this is for a person to judge. */
 const DEFAULT_SECONDS = 3600;
@@ -21,13 +22,17 @@ export const drain = defineCommand({
   schema: z.object({ timeout: timeoutSchema(DEFAULT_SECONDS) }),
   action: async ([name = ""], { timeout }) => {
     const guest = await findGuest(name);
-    const stop = new AbortController();
-    const onSignal = (): void => stop.abort(new Error("interrupted"));
-    process.once("SIGINT", onSignal);
-    process.once("SIGTERM", onSignal);
+    const say = (sentence: string): void => printLines([`${sentence}.`]);
+    let ended: number | undefined;
+    const reasonOf = (signal: EndingSignal): Error => {
+      ended = SIGNAL_EXIT[signal];
+      return new Error(`ended by ${signal}`);
+    };
     try {
-      const say = (sentence: string): void => printLines([`${sentence}.`]);
-      const had = await drainGuest(guest, { timeoutMs: timeout * 1000, signal: stop.signal, say });
+      const had = await endedBySignals(
+        async ({ signal }) => await drainGuest(guest, { timeoutMs: timeout * 1000, signal, say }),
+        reasonOf,
+      );
       printLines([
         had
           ? `${guest.name} is drained: its workers are down until 'bootshare undrain ${guest.name}'.`
@@ -35,14 +40,11 @@ export const drain = defineCommand({
       ]);
       return undefined;
     } catch (error) {
-      if (!stop.signal.aborted) throw error;
+      if (ended === undefined) throw error;
       printLines([
         `No longer waiting; ${guest.name} takes no new jobs until 'bootshare undrain ${guest.name}'.`,
       ]);
-      return 130;
-    } finally {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
+      return ended;
     }
   },
 });

@@ -5,6 +5,7 @@ import { runOnHost } from "../hosts/remote.ts";
 import { printable } from "../text.ts";
 import { type Command, JSON_OPTION } from "./command.ts";
 import { printJson, printLines, table } from "./output.ts";
+import { endedBySignals } from "./signals.ts";
 
 /**
  * Runs `bootshare ARGS…` on each host.
@@ -30,19 +31,23 @@ export async function onHosts(
   }
   const json = isJson(args);
   const asTable = !json && command.rows !== undefined;
-  const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-  const ask = async (host: string): Promise<HostResult> => {
+  const ask = async (host: string, signal: AbortSignal): Promise<HostResult> => {
     const onLine = (stream: "stdout" | "stderr", line: string): void => {
       process[stream].write(`${printable(host)}: ${line}\n`);
     };
     const wanted = asTable ? withJson(args) : args;
     const shown = asTable || json ? {} : { onLine };
-    const answer = await runOnHost(host, wanted, { signal: stop.signal, ...shown });
+    const answer = await runOnHost(host, wanted, { signal, ...shown });
     return resultOf(answer, asTable || json);
   };
-  let results: readonly HostResult[] =
-    how === "in-turn" ? await inTurn(hosts, ask) : await Promise.all(hosts.map(ask));
+  const askAll = async ({ signal }: AbortController): Promise<HostResult[]> => {
+    const askOne = async (host: string): Promise<HostResult> => await ask(host, signal);
+    return how === "in-turn" ? await inTurn(hosts, askOne) : await Promise.all(hosts.map(askOne));
+  };
+  let results: readonly HostResult[] = await endedBySignals(
+    askAll,
+    (signal) => new UserError("INTERRUPTED", `It was interrupted (${signal}).`),
+  );
   if (json) printJson(results);
   else if (command.rows !== undefined) {
     const merged = mergeRows(results, command.rows);

@@ -8,6 +8,7 @@ import { parseSize } from "../guest/size.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import { noteService } from "./shared.ts";
+import { type EndingSignal, endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
 const copySchema = z
   .array(z.string())
@@ -95,15 +96,12 @@ export const run = defineCommand({
     const say = (line: string): void => {
       if (!quiet) process.stderr.write(`bootshare: ${printable(line, 1000)}\n`);
     };
-    const stop = new AbortController();
     let ended: number | undefined;
-    const onSignal = (signal: NodeJS.Signals): void => {
-      ended ??= signal === "SIGINT" ? 130 : signal === "SIGHUP" ? 129 : 143;
-      stop.abort(new UserError("INTERRUPTED", `It was interrupted (${signal}).`));
+    const reasonOf = (signal: EndingSignal): UserError => {
+      ended ??= SIGNAL_EXIT[signal];
+      return new UserError("INTERRUPTED", `It was interrupted (${signal}).`);
     };
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    for (const one of signals) process.on(one, onSignal);
-    try {
+    const act = async (stop: AbortController): Promise<number> => {
       await noteService();
       const source =
         options.from ?? (await ensureBaseGuest({ suite, arch }, say, stop.signal, async () => {}));
@@ -129,10 +127,11 @@ export const run = defineCommand({
           clearTimeout(timer);
         }
       });
+    };
+    try {
+      return await endedBySignals(act, reasonOf);
     } catch (error) {
       throw withExitCode(error, ended ?? EXIT.machine);
-    } finally {
-      for (const one of signals) process.off(one, onSignal);
     }
   },
 });

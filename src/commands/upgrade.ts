@@ -10,6 +10,7 @@ import { nextOf } from "./kernels.ts";
 import { summaryOf } from "./list.ts";
 import { localTime, printJson, printLines, table } from "./output.ts";
 import { noteService } from "./shared.ts";
+import { endedBySignals } from "./signals.ts";
 
 const DEFAULTS = { rolling: 1, canaryTime: 600, drainTimeout: 6 * 3600, aptTimeout: 2 * 3600 };
 
@@ -90,14 +91,15 @@ It may be interrupted (Ctrl-C) or killed at any time: the same command, or --res
 /** @returns undefined when all went well @throws {UserError} with the reason that stopped it */
 async function carry(wish: Wish, omitted: readonly Omitted[], json: boolean): Promise<undefined> {
   await noteService();
-  const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const tell = (guest: string | undefined, sentence: string): void => {
     const line = guest === undefined ? sentence : `${guest}: ${sentence}`;
     process.stderr.write(`${localTime(new Date().toISOString())}  ${line}\n`);
   };
   for (const { name, why } of omitted) tell(name, `passed over: ${why}`);
-  const rollout = await upgradeGuests(wish, stop.signal, tell);
+  const rollout = await endedBySignals(
+    async ({ signal }) => await upgradeGuests(wish, signal, tell),
+    (signal) => new UserError("INTERRUPTED", `The upgrade was interrupted (${signal}).`),
+  );
   if (json) printJson({ ...documentOf(rollout), omitted });
   else if (rollout.guests.length === 0) printLines(["There is no guest to upgrade."]);
   else printLines(rolloutRows(rollout));
