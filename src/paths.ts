@@ -84,8 +84,8 @@ export function guestPaths(dir: string) {
     restoring: join(dir, "restoring"),
     disk: join(dir, "disk.qcow2"),
     /**
-     * Held (flock) by the process that the guest is there for. When nobody holds it any more, the guest is deleted. A guest that
-     * stays has it only while it is made.
+     * Held (flock) by the process that the guest is there for; says which guest it was made from. When nobody holds it any more,
+     * the guest is deleted. A guest that stays has it only while it is made.
      */
     ephemeral: join(dir, "ephemeral"),
     serialLog: join(dir, "serial.log"),
@@ -99,6 +99,8 @@ export function guestPaths(dir: string) {
     createLog: join(dir, "create.log"),
     /** What it works for, where it is a worker. */
     worker: join(dir, WORKER_FILE),
+    /** Of a builder alone: since when no builds begin in clones of it (ISO 8601). */
+    drained: join(dir, "drained"),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),
     /** Of an adopted guest alone: what it was before. */

@@ -14,6 +14,7 @@ import { hostArch } from "../machine/host.ts";
 import type { MirrorWishes } from "../provision/sources.ts";
 import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
+import { BUILDER_ROLE, requireUndrained } from "./builder-drain.ts";
 import { BUILDER_PACKAGES, chrootPath } from "./sbuild.ts";
 
 export interface BuilderOptions extends MirrorWishes {
@@ -63,7 +64,7 @@ const SHUTDOWN_MS = 300_000;
  * The builder guest, off; made when there is none, which takes minutes.
  *
  * @param say a line on what is going on; not trusted; only called where it is made
- * @throws {UserError} those of a creation
+ * @throws {UserError} `BUILDER_DRAINED`, and those of a creation
  * @throws the signal's reason when aborted; what was begun is taken back
  */
 export async function ensureBuilder(
@@ -73,6 +74,7 @@ export async function ensureBuilder(
   signal: AbortSignal,
 ): Promise<Builder> {
   const guest = (await present(target)) ?? (await make(target, options, say, signal));
+  requireUndrained(guest);
   if (guest.status.state !== "shut off") {
     // Somebody looked into it, or its making was cut short between its boot and its end.
     await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
@@ -115,6 +117,7 @@ async function make(
     secondStage: "host",
     extraPackages: BUILDER_PACKAGES,
     buildChroot: chrootPath(suite, arch),
+    role: BUILDER_ROLE,
   } as const;
   await makeBaseGuest({ name, suite, arch, accel, ...mirrors, ...chroot }, say, signal);
   return await findGuest(name);

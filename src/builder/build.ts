@@ -9,6 +9,7 @@ import { type ReachableGuest, runInGuest } from "../guest/in-guest.ts";
 import { shippedFile } from "../paths.ts";
 import { runOk } from "../process.ts";
 import type { Builder } from "./base.ts";
+import { requireUndrained } from "./builder-drain.ts";
 import { fileVersion, MAX_CONTROL_BYTES } from "./control.ts";
 import { BuildLog, type LogWatch } from "./log.ts";
 import { publish, ResultWriter, readChanges, requireRoom } from "./results.ts";
@@ -55,7 +56,7 @@ export function logPath(source: Source, builder: Builder, output: string): strin
 /**
  * Builds a source package in a guest of its own. Whatever comes of it the guest is deleted, and the log is kept.
  *
- * @throws {UserError} `BUILD_TIMEOUT` (its own exit code tells a build that hangs from one that fails), `GUEST_LOST`,
+ * @throws {UserError} `BUILDER_DRAINED`, `BUILD_TIMEOUT` (its own exit code tells a build that hangs from one that fails), `GUEST_LOST`,
  *   `BUILDER_BROKEN`, `LOG_TOO_LONG`, `CHANGES_INVALID`, `RESULT_DIFFERS`, `OUTPUT_FULL`, and those of an ephemeral guest
  * @throws the signal's reason when aborted
  */
@@ -79,7 +80,7 @@ export async function buildSource(
 }
 
 function ephemeral({ guest }: Builder, { memoryBytes, cpus, bootTimeout }: BuildOptions) {
-  return { source: guest.uuid, purpose: "build", memoryBytes, cpus, bootTimeout };
+  return { source: guest.uuid, purpose: "build", role: "build", memoryBytes, cpus, bootTimeout };
 }
 
 /** Gives a guest to a function, as {@link withEphemeralGuest} does. */
@@ -102,7 +103,11 @@ export async function buildIn(
   const session: Session = { ...build, log, work, signal: AbortSignal.any([signal, stop.signal]) };
   try {
     watch.stage("boot");
-    return await withGuest(session.signal, async (guest) => await inGuest(guest, session, stop));
+    requireUndrained(builder.guest);
+    return await withGuest(session.signal, async (guest) => {
+      requireUndrained(builder.guest);
+      return await inGuest(guest, session, stop);
+    });
   } finally {
     log.close();
     renameSync(logFile, logPath(source, builder, options.output));

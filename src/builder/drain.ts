@@ -1,12 +1,18 @@
 /** Taking a guest out of service without losing what it is at, and putting it back: the same for every kind of worker. */
-import type { Guest } from "../guest/inventory.ts";
-import { readWorker, type WorkerRole } from "../guest/worker.ts";
+import { definitionOf, type Guest } from "../guest/inventory.ts";
+import { readWorker } from "../guest/worker.ts";
+import { BUILDER, BUILDER_ROLE } from "./builder-drain.ts";
 import { OBS_WORKER } from "./obs-worker.ts";
 import type { DrainOptions, DrainState, WorkerKind } from "./worker-kind.ts";
 
 export type { DrainOptions, DrainState } from "./worker-kind.ts";
 
-const KINDS: Readonly<Record<WorkerRole, WorkerKind>> = { "obs-worker": OBS_WORKER };
+/** undefined for a guest without a role. @throws {UserError} `WORKER_UNREADABLE` */
+async function kindOf(guest: Guest): Promise<WorkerKind | undefined> {
+  if (readWorker(guest.paths) !== undefined) return OBS_WORKER;
+  const { metadata } = await definitionOf(guest);
+  return metadata?.role === BUILDER_ROLE ? BUILDER : undefined;
+}
 
 /**
  * Sees to it that the guest gets no new jobs, waits for those that run, and returns when it may be rebooted. It stays so, also
@@ -17,10 +23,9 @@ const KINDS: Readonly<Record<WorkerRole, WorkerKind>> = { "obs-worker": OBS_WORK
  * @throws the signal's reason when aborted
  */
 export async function drain(guest: Guest, options: DrainOptions): Promise<boolean> {
-  const worker = readWorker(guest.paths);
-  if (worker === undefined) return false;
-  await KINDS[worker.role].drain(guest, worker, options);
-  return true;
+  const kind = await kindOf(guest);
+  await kind?.drain(guest, options);
+  return kind !== undefined;
 }
 
 /**
@@ -30,10 +35,9 @@ export async function drain(guest: Guest, options: DrainOptions): Promise<boolea
  * @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
  */
 export async function undrain(guest: Guest): Promise<boolean> {
-  const worker = readWorker(guest.paths);
-  if (worker === undefined) return false;
-  await KINDS[worker.role].undrain(guest, worker);
-  return true;
+  const kind = await kindOf(guest);
+  await kind?.undrain(guest);
+  return kind !== undefined;
 }
 
 /**
@@ -42,6 +46,5 @@ export async function undrain(guest: Guest): Promise<boolean> {
  * @throws {UserError} `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
  */
 export async function drainState(guest: Guest): Promise<DrainState | undefined> {
-  const worker = readWorker(guest.paths);
-  return worker === undefined ? undefined : await KINDS[worker.role].drainState(guest, worker);
+  return await (await kindOf(guest))?.drainState(guest);
 }

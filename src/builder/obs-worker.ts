@@ -26,7 +26,8 @@ const UNREACHABLE_MS = 300_000;
 const PAUSE_MS = 5_000;
 
 export const OBS_WORKER: WorkerKind = {
-  async drain(guest, worker, options) {
+  async drain(guest, options) {
+    const worker = workerOf(guest);
     requireRunning(guest);
     // Written first: whoever ends us in the middle leaves a guest that is known to be draining.
     await remember(guest, worker.drained ?? new Date().toISOString());
@@ -44,19 +45,26 @@ export const OBS_WORKER: WorkerKind = {
     }
   },
 
-  async undrain(guest, _worker) {
+  async undrain(guest) {
     requireRunning(guest);
     await call(guest, ["undrain"]);
     await remember(guest, undefined);
   },
 
-  async drainState(guest, worker): Promise<DrainState> {
-    if (worker.drained === undefined) return "active";
+  async drainState(guest): Promise<DrainState> {
+    if (workerOf(guest).drained === undefined) return "active";
     const { status } = await findGuest(guest.uuid);
     if (status.state !== "running") return "drained";
     return (await call(guest, ["drain", "0"])) === 0 ? "drained" : "draining";
   },
 };
+
+/** The caller has seen that it is one. @throws {UserError} `WORKER_UNREADABLE` */
+function workerOf({ paths }: Guest): Worker {
+  const worker = readWorker(paths);
+  if (worker === undefined) throw new Error(`${paths.worker} is gone`);
+  return worker;
+}
 
 async function remember(guest: Guest, drained: string | undefined): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {

@@ -1,6 +1,5 @@
 /** What bootshare can do with a guest that builds for somebody else, whoever that is. Each kind is a file of this folder. */
 import type { Guest } from "../guest/inventory.ts";
-import type { Worker } from "../guest/worker.ts";
 
 /**
  * - `active`: takes jobs.
@@ -26,9 +25,9 @@ export interface WorkerKind {
    * @throws {UserError} `DRAIN_TIMEOUT`, `GUEST_OFF`, `WORKER_UNREACHABLE`
    * @throws the signal's reason when aborted
    */
-  drain(guest: Guest, worker: Worker, options: DrainOptions): Promise<void>;
+  drain(guest: Guest, options: DrainOptions): Promise<void>;
   /** Puts it back to work; also in the middle of a drain. @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE` */
-  undrain(guest: Guest, worker: Worker): Promise<void>;
+  undrain(guest: Guest): Promise<void>;
   /** @throws {UserError} `WORKER_UNREACHABLE` */
-  drainState(guest: Guest, worker: Worker): Promise<DrainState>;
+  drainState(guest: Guest): Promise<DrainState>;
 }

@@ -13,7 +13,7 @@ export const drain = defineCommand({
   name: "drain",
   summary: "take a worker out of service when its job is done",
   about:
-    "The guest's workers get no new jobs from now on. Waits until those that run are done and delivered; then the workers are down and the guest may be rebooted. It stays so, also over reboots, until 'bootshare undrain NAME'. When the wait ends before the job does, the guest goes on draining. A guest without a role has nothing to drain.",
+    "The guest's workers get no new jobs from now on. Waits until those that run are done and delivered; then the workers are down and the guest may be rebooted. It stays so, also over reboots, until 'bootshare undrain NAME'. When the wait ends before the job does, the guest goes on draining. Of a builder ('bootshare build') no build begins from now on, and those that run are waited for. A guest without a role has nothing to drain.",
   arguments: [["<name>", "name or UUID of the guest"]],
   options: [timeoutOption(DEFAULT_SECONDS, "stop waiting")],
   examples: [
@@ -35,7 +35,7 @@ export const drain = defineCommand({
       );
       printLines([
         had
-          ? `${guest.name} is drained: its workers are down until 'bootshare undrain ${guest.name}'.`
+          ? `${guest.name} is drained: it gets no jobs until 'bootshare undrain ${guest.name}'.`
           : `${guest.name} has no role: there is nothing to drain.`,
       ]);
       return undefined;

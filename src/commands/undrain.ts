@@ -7,7 +7,8 @@ import { printLines } from "./output.ts";
 export const undrain = defineCommand({
   name: "undrain",
   summary: "put a worker back to work",
-  about: "The guest's workers start and take jobs again. In the middle of a drain, that is taken back.",
+  about:
+    "The guest's workers start and take jobs again, and builds begin again in a builder. In the middle of a drain, that is taken back.",
   arguments: [["<name>", "name or UUID of the guest"]],
   schema: z.object({}),
   action: async ([name = ""]) => {

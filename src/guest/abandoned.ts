@@ -8,9 +8,11 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
@@ -31,8 +33,10 @@ const PASSING_MS = 10 * 60_000;
  * Makes the folder of a new guest that is there for this process until it is {@link Held.keep kept}.
  *
  * It has its name only when it is locked, so that nobody takes it for abandoned.
+ *
+ * @param source UUID of the guest that it is made from
  */
-export function makeHeldFolder(uuid: string): Held {
+export function makeHeldFolder(uuid: string, source: string): Held {
   const { root, guests } = statePaths();
   for (const folder of [root, guests]) makeStateFolder(folder);
   const fresh = guestPaths(join(guests, `${PASSING[0]}${uuid}`));
@@ -40,6 +44,7 @@ export function makeHeldFolder(uuid: string): Held {
   mkdirSync(fresh.dir, { mode: 0o700 });
   const fd = openSync(fresh.ephemeral, "a", 0o600);
   if (!tryLock(fd)) throw new Error("a new lock is taken");
+  writeSync(fd, source);
   renameSync(fresh.dir, paths.dir);
   return {
     paths,
@@ -67,6 +72,23 @@ export function ephemeralState(paths: GuestPaths): Ephemeral | undefined {
     return tryLock(fd) ? "abandoned" : "held";
   } finally {
     closeSync(fd);
+  }
+}
+
+/** UUIDs of the guests that were made from another, each for a process that is still there. */
+export function heldFrom(source: string): string[] {
+  return guestFolders().filter((uuid) => {
+    const paths = guestPathsOf(uuid);
+    return ephemeralState(paths) === "held" && sourceOf(paths) === source;
+  });
+}
+
+function sourceOf({ ephemeral }: GuestPaths): string | undefined {
+  try {
+    return readFileSync(ephemeral, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 

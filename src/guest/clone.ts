@@ -103,7 +103,7 @@ async function make(
       const xml = await dumpXml(source.uuid, { inactive: true, secrets: true });
       // What cannot be cloned is found before anything is made.
       cloneDomainXml(xml, specFor(source.paths, source.paths));
-      held = makeHeldFolder(uuid);
+      held = makeHeldFolder(uuid, source.uuid);
       makeGuestFolders(held.paths, qemu.gid);
       await cloneDisk(source, xml, held.paths, qemu);
       await copyShare(source.paths, held.paths);

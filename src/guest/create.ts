@@ -281,6 +281,7 @@ export class Creation {
     const made = this.#provisioned;
     if (made === undefined) throw new Error("there is no root disk");
     const { memoryBytes, cpus, network } = this.#options;
+    const role = plan.worker?.role ?? this.#options.role;
     const paths = this.#paths;
     await requireFreeName(plan.name);
     await defineDomain(
@@ -301,7 +302,7 @@ export class Creation {
         mac: this.#mac,
         network,
         transport: plan.transport.name,
-        ...(plan.worker === undefined ? {} : { role: plan.worker.role }),
+        ...(role === undefined ? {} : { role }),
         // See in-guest/usr/lib/bootshare/init32.
         cmdlineExtra: isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : [],
       }),

@@ -56,6 +56,8 @@ export interface CreateOptions {
   readonly bootTimeout: number | undefined;
   /** What it is to work for; undefined for a guest without a role. */
   readonly worker?: WorkerWishes | undefined;
+  /** For its metadata, of a guest that works for nobody: what bootshare itself uses it for, a plain word. */
+  readonly role?: string;
   /** Packages beside those that every guest has. */
   readonly extraPackages?: readonly string[];
   /** A path in the guest for a chroot that packages are built in (provision/build-chroot.ts). */

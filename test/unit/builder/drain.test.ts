@@ -21,6 +21,7 @@ vi.mock("../../../src/guest/ssh.ts", async (importOriginal) => ({
   },
 }));
 vi.mock("../../../src/guest/inventory.ts", () => ({
+  definitionOf: async () => ({ metadata: {} }),
   findGuest: async () => ({ ...guest, status: { ...guest.status, ...domain } }),
 }));
 
