@@ -4,11 +4,12 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 const folder = mkdtempSync(join(tmpdir(), "bootshare-tests-"));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
+const files = [];
 let ok = true;
 const projects = process.argv.slice(2);
 for (const project of projects) {
@@ -27,6 +28,7 @@ for (const project of projects) {
   counts.failed += result.numFailedTests;
   counts.skipped += result.numPendingTests + result.numTodoTests;
   for (const file of result.testResults) {
+    files.push({ name: relative(process.cwd(), file.name), seconds: (file.endTime - file.startTime) / 1000 });
     if (file.status === "failed" && file.message !== "") failures.push(`${file.name}: ${file.message}`);
     for (const test of file.assertionResults) {
       if (test.status !== "failed") continue;
@@ -35,6 +37,10 @@ for (const project of projects) {
   }
 }
 rmSync(folder, { recursive: true });
+// What the checks take is kept below 45 minutes on 2 cores.
+for (const { name, seconds } of files.toSorted((a, b) => b.seconds - a.seconds).slice(0, 8)) {
+  if (seconds >= 60) console.log(`${String(Math.round(seconds)).padStart(6)} s  ${name}`);
+}
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
 if (!ok && failures.length === 0) console.log("\nA run ended with an error outside of its tests; see above.");
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);

@@ -1,5 +1,6 @@
 import { it } from "vitest";
 import { LONGER, upgradeCycles } from "../soak/cycles.ts";
+import { clones } from "../vm/clones.ts";
 import { VIRTIOFS } from "../vm/guests.ts";
 import { lifecycle } from "../vm/lifecycle.ts";
 import { keepLogsOnFailure } from "../vm/machine.ts";
@@ -12,3 +13,5 @@ lifecycle(VIRTIOFS, () => {
     await upgradeCycles(VIRTIOFS, CYCLES, LONGER);
   });
 });
+
+clones(VIRTIOFS);

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { guestPathsOf, IDENTITY_FILE, statePaths } from "../../src/paths.ts";
-import { ensureGuest, VIRTIOFS } from "./guests.ts";
+import { chainOf } from "../../src/guest/bases.ts";
+import { guestPaths, guestPathsOf, IDENTITY_FILE, statePaths } from "../../src/paths.ts";
+import { ensureGuest, type Shared } from "./guests.ts";
 import {
   bootshare,
   inGuest,
@@ -18,14 +19,21 @@ import {
   until,
 } from "./machine.ts";
 
-const { name } = VIRTIOFS;
 const CLONE = "bs-test-clone";
 
 /** What has to differ between two machines. */
 const IDENTITY =
   "cat /etc/machine-id /etc/hostname /proc/sys/kernel/hostname /etc/ssh/ssh_host_ed25519_key.pub /sys/class/net/e*/address; tail -n 1 /root/.ssh/authorized_keys";
 
-describe("clones", () => {
+/** Adds the tests of them, with this guest as their source. Its file alone makes clones: what is left of them is counted. */
+export function clones(guest: Shared): void {
+  describe("clones", () => {
+    testClones(guest);
+  });
+}
+
+function testClones(guest: Shared): void {
+  const { name } = guest;
   let folder: string;
   let before: readonly string[];
   let basesBefore = 0;
@@ -34,7 +42,7 @@ describe("clones", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "bootshare-clone-"));
     await tryBootshare("delete", "--force", CLONE);
-    await ensureGuest(VIRTIOFS);
+    await ensureGuest(guest);
     before = (await inGuest(name, "sh", "-c", IDENTITY)).split("\n");
     await bootshare("stop", name);
     basesBefore = bases();
@@ -45,6 +53,12 @@ describe("clones", () => {
   });
   /** Other guests may stand on some, on a machine that is not for tests alone. */
   const bases = (): number => (existsSync(statePaths().bases) ? readdirSync(statePaths().bases).length : 0);
+
+  /** Names of all folders with a disk that stands on a base. */
+  const overlays = (): string[] => {
+    const { guests } = statePaths();
+    return readdirSync(guests).filter((one) => chainOf(guestPaths(join(guests, one)).disk).length > 0);
+  };
 
   it("takes a fraction of the time and the space of a guest", async () => {
     const began = Date.now();
@@ -58,10 +72,10 @@ describe("clones", () => {
   });
 
   it("is refused for a name that is taken, and leaves nothing", async () => {
-    const guests = readdirSync(statePaths().guests);
+    const there = overlays();
     const { exitCode, stderr } = await tryBootshare("clone", name, CLONE);
     expect([exitCode, stderr]).toEqual([4, expect.stringContaining("[NAME_TAKEN]")]);
-    expect([readdirSync(statePaths().guests), bases()]).toEqual([guests, basesBefore + 1]);
+    expect([overlays(), bases()]).toEqual([there, basesBefore + 1]);
   });
 
   it("runs a program in an ephemeral one, whose exit code it has, and deletes it", async () => {
@@ -111,4 +125,4 @@ describe("clones", () => {
     // The guest itself stands on it.
     expect(bases()).toBe(basesBefore + 1);
   });
-});
+}
