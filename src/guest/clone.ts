@@ -24,6 +24,7 @@ import { copyShareImage, mountShare } from "../share/mount.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { deleteRemains, type Held, isEphemeral, makeHeldFolder } from "./abandoned.ts";
 import { freezeDisk, makeOverlay, ownDisk, withBases } from "./bases.ts";
+import { sourceRefusal } from "./clone-source.ts";
 import { requireHook } from "./create.ts";
 import { deleteFolder } from "./delete.ts";
 import { giveIdentity } from "./identity.ts";
@@ -51,7 +52,7 @@ const CLONE_BYTES = 64 * 2 ** 20;
  *
  * @param source name or UUID of a guest that is off
  * @throws {UserError} `GUEST_NOT_FOUND`, `SOURCE_RUNNING`, `SOURCE_SAVED`, `SOURCE_NEVER_GOOD`, `SOURCE_EPHEMERAL`,
- *   `SOURCE_WORKER`,   `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
+ *   `SOURCE_WORKER`, `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
  */
 export async function cloneGuest(source: string, options: CloneOptions): Promise<Guest> {
   const { guest, held } = await makeClone(source, options, false);
@@ -153,44 +154,16 @@ async function make(
 /** The source, which can be cloned as it is; its lock is held. */
 async function requireSource(listed: Guest): Promise<GuestView> {
   const view = look(await findGuest(listed.uuid));
-  const { name, status, state } = view;
-  const refuse = (code: string, sentence: string, hint: string): UserError =>
-    new UserError(code, sentence, { exitCode: EXIT.conflict, hint });
-  if (status.state !== "shut off") {
-    throw refuse(
-      "SOURCE_RUNNING",
-      `The guest ${name} is ${status.state}, and only one that is off can be cloned.`,
-      `Stop it with 'bootshare stop ${name}'.`,
-    );
-  }
-  if (status.saved) {
-    throw refuse(
-      "SOURCE_SAVED",
-      `The guest ${name} is saved: a part of what it has on its disk is in that file.`,
-      `Let it finish: 'bootshare start ${name}', then 'bootshare stop ${name}'.`,
-    );
-  }
-  if (isEphemeral(view.paths)) {
-    throw refuse(
-      "SOURCE_EPHEMERAL",
-      `The guest ${name} is there for one command, and goes away with it.`,
-      "Clone the guest that it was made from.",
-    );
-  }
-  if (state.good === undefined) {
-    throw refuse(
-      "SOURCE_NEVER_GOOD",
-      `No boot of the guest ${name} was ever good, so nothing is known to boot a clone of it.`,
-      `Start it with 'bootshare start ${name} --wait', and stop it when it is good.`,
-    );
-  }
-  if (existsSync(view.paths.worker)) {
-    throw refuse(
-      "SOURCE_WORKER",
-      `The guest ${name} is a build worker, and a clone would register under its name.`,
-      "Make another one with 'bootshare create --role'.",
-    );
-  }
+  const { name, status, state, paths } = view;
+  const refusal = sourceRefusal({
+    name,
+    state: status.state,
+    saved: status.saved,
+    ephemeral: isEphemeral(paths),
+    everGood: state.good !== undefined,
+    worker: existsSync(paths.worker),
+  });
+  if (refusal !== undefined) throw refusal;
   return view;
 }
 

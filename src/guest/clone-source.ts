@@ -1,0 +1,65 @@
+/** Which guests can be cloned. Pure. */
+import { EXIT, UserError } from "../errors.ts";
+
+export interface SourceFacts {
+  readonly name: string;
+  /** libvirt's word for the state of its domain. */
+  readonly state: string;
+  /** Its memory is in a file (managed save), and what it had not written yet with it. */
+  readonly saved: boolean;
+  /** It is there for one command (abandoned.ts). */
+  readonly ephemeral: boolean;
+  /** A boot of it was good. */
+  readonly everGood: boolean;
+  /** It works for somebody else under its name (worker.ts). */
+  readonly worker: boolean;
+}
+
+/** Why a guest cannot be cloned as it is now; undefined for one that can. */
+export function sourceRefusal({
+  name,
+  state,
+  saved,
+  ephemeral,
+  everGood,
+  worker,
+}: SourceFacts): UserError | undefined {
+  const refuse = (code: string, sentence: string, hint: string): UserError =>
+    new UserError(code, sentence, { exitCode: EXIT.conflict, hint });
+  if (ephemeral) {
+    return refuse(
+      "SOURCE_EPHEMERAL",
+      `The guest ${name} is there for one command, and goes away with it.`,
+      "Clone the guest that it was made from.",
+    );
+  }
+  if (worker) {
+    return refuse(
+      "SOURCE_WORKER",
+      `The guest ${name} is a build worker, and a clone would register under its name.`,
+      "Make another one with 'bootshare create --role'.",
+    );
+  }
+  if (state !== "shut off") {
+    return refuse(
+      "SOURCE_RUNNING",
+      `The guest ${name} is ${state}, and only one that is off can be cloned.`,
+      `Stop it with 'bootshare stop ${name}'.`,
+    );
+  }
+  if (saved) {
+    return refuse(
+      "SOURCE_SAVED",
+      `The guest ${name} is saved: a part of what it has on its disk is in that file.`,
+      `Let it finish: 'bootshare start ${name}', then 'bootshare stop ${name}'.`,
+    );
+  }
+  if (!everGood) {
+    return refuse(
+      "SOURCE_NEVER_GOOD",
+      `No boot of the guest ${name} was ever good, so nothing is known to boot a clone of it.`,
+      `Start it with 'bootshare start ${name} --wait', and stop it when it is good.`,
+    );
+  }
+  return undefined;
+}
