@@ -1,9 +1,10 @@
 /** libvirt and what belongs to it on this machine. */
 import { UserError } from "../errors.ts";
+import type { Copy } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { phrase } from "./examine.ts";
 import type { Probe } from "./probe.ts";
-import { type Finding, met, type Requirement, unmet } from "./requirement.ts";
+import { type Finding, met, type Requirement, unknown, unmet } from "./requirement.ts";
 import { isOlder, type Version, versionOf } from "./versions.ts";
 
 /** The first libvirt that calls hooks in qemu.d, and the oldest that bootshare was tried with (docs/requirements.md). */
@@ -17,9 +18,16 @@ export function libvirtRequirements(probe: Probe): Requirement[] {
     // It writes the guests' serial logs; a domain with such a log does not start without it.
     { id: "virtlogd", title: "virtlogd", need: "required", check: async () => checkVirtlogd(probe) },
   ];
-  if (probe.mode.name === "session") return both;
+  const copies: Requirement = {
+    id: "copies",
+    title: "copies of guests",
+    need: "recommended",
+    check: async () => await checkCopies(probe),
+  };
+  if (probe.mode.name === "session") return [...both, copies];
   return [
     ...both,
+    copies,
     {
       id: "qemu-user",
       title: "QEMU's user",
@@ -72,6 +80,24 @@ async function checkQemuUser(probe: Probe): Promise<Finding> {
     if (!(error instanceof UserError)) throw error;
     return unmet("there is no user libvirt-qemu", "apt-get install libvirt-daemon-system");
   }
+}
+
+/** virt-clone copies a guest's disk and definition, and with them the path of its /boot. */
+async function checkCopies(probe: Probe): Promise<Finding> {
+  let copies: readonly Copy[];
+  try {
+    copies = await probe.copies();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return unknown("libvirt does not tell its domains");
+  }
+  const [first] = copies;
+  if (first === undefined) return met("none");
+  const names = copies.map(({ name }) => printable(name)).join(", ");
+  return unmet(
+    `${names}: made by virt-clone, and not started by the hook`,
+    `bootshare adopt ${printable(first.name)}`,
+  );
 }
 
 function startCommand(probe: Probe): string {

@@ -14,6 +14,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { hasSystemd } from "../guest/host.ts";
+import { listCopies } from "../guest/inventory.ts";
 import { qemuUser } from "../guest/qemu-user.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { findDaemon } from "../libvirt/daemon.ts";
@@ -61,6 +62,7 @@ export const machineProbe: Probe = {
   },
   virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: LIBVIRT_MS }),
   daemon: findDaemon,
+  copies: listCopies,
   hookStatus: async () => await hookStatus(),
   // The accelerator does not matter: QEMU is never run. Emulation needs nothing of the machine.
   tryHook: async (arch) => await tryHook(machineShape(arch, "tcg")),

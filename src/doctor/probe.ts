@@ -1,4 +1,5 @@
 /** What the requirements ask of the machine. Tests put in their own; machine-probe.ts is the real one. */
+import type { Copy } from "../guest/inventory.ts";
 import type { QemuUser } from "../guest/qemu-user.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import type { Daemon } from "../libvirt/daemon.ts";
@@ -50,6 +51,8 @@ export interface Probe {
   /** What `virsh version --daemon` prints. @throws {UserError} of virsh.ts */
   virshVersion(): Promise<string>;
   daemon(): Promise<Daemon | undefined>;
+  /** Domains that are copies of guests. @throws {UserError} of virsh.ts */
+  copies(): Promise<readonly Copy[]>;
   hookStatus(): Promise<HookStatus>;
   tryHook(arch: DebianArch): Promise<HookTrial>;
   service(): ServiceState;

@@ -40,6 +40,33 @@ export async function orphanFolders(): Promise<string[]> {
   return guestFolders().filter((uuid) => !defined.has(uuid));
 }
 
+/** A domain that virt-clone, or a person, made from a guest's definition: it does not start before it is adopted. */
+export interface Copy {
+  /** Its name, as libvirt has it: not trusted. */
+  readonly name: string;
+  /** UUID of the guest that it was made from. */
+  readonly of: string;
+}
+
+/** All such domains. A call of virsh for each domain that is no guest. */
+export async function listCopies(): Promise<Copy[]> {
+  const folders = new Set(guestFolders());
+  const others = (await domainStatuses()).filter(({ uuid }) => !folders.has(uuid));
+  const copies = await Promise.all(others.map(copyOf));
+  return copies.filter((copy) => copy !== undefined);
+}
+
+async function copyOf({ uuid, name }: Pick<DomainEntry, "uuid" | "name">): Promise<Copy | undefined> {
+  try {
+    const { foreign, copyOf: of } = parseDomain(await dumpXml(uuid, { inactive: true }));
+    return foreign || of === undefined ? undefined : { name, of };
+  } catch (error) {
+    // Gone meanwhile, or XML that is not ours to understand.
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
 /** UUIDs of the folders of guests, whether or not libvirt knows a domain for them. */
 export function guestFolders(): string[] {
   try {
@@ -53,7 +80,7 @@ export function guestFolders(): string[] {
 /**
  * Finds a guest by the name or the UUID of its domain.
  *
- * @throws {UserError} `GUEST_NOT_FOUND`, also for a domain of libvirt's that is no guest of ours
+ * @throws {UserError} `GUEST_NOT_FOUND`, also for a domain of libvirt's that is no guest of ours; `GUEST_COPY` for the copy of one
  */
 export async function findGuest(nameOrUuid: string): Promise<Guest> {
   const folders = new Set(guestFolders());
@@ -61,6 +88,16 @@ export async function findGuest(nameOrUuid: string): Promise<Guest> {
   const domains = await domainStatuses();
   const domain = domains.find((d) => d.name === nameOrUuid) ?? domains.find((d) => d.uuid === nameOrUuid);
   if (domain !== undefined && folders.has(domain.uuid)) return guestOf(domain, asOf);
+  const copy = domain === undefined ? undefined : await copyOf(domain);
+  if (copy !== undefined) {
+    const name = printable(copy.name);
+    const original = domains.find(({ uuid }) => uuid === copy.of);
+    throw new UserError(
+      "GUEST_COPY",
+      `The domain ${name} is a copy (virt-clone) of the guest ${original === undefined ? copy.of : printable(original.name)}, and no guest itself.`,
+      { exitCode: EXIT.conflict, hint: `Make it one: bootshare adopt ${name}` },
+    );
+  }
   const sentence =
     domain === undefined
       ? `There is no guest named ${printable(nameOrUuid)}.`

@@ -86,6 +86,7 @@ export const HEALTHY: Probe = {
   freeBytes: async () => 20.06 * 2 ** 30,
   virshVersion: async () => "Using library: libvirt 9.0.0\nRunning against daemon: 9.0.0\n\n",
   daemon: async () => ({ name: "libvirtd", pid: 42 }),
+  copies: async () => [],
   hookStatus: async () => ({
     usable: true,
     installed: true,

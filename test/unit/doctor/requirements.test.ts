@@ -30,6 +30,7 @@ test("a machine that has everything is usable, and nothing is left to say", asyn
     "qemu-img": "7.2.22",
     libvirt: "9.0.0, libvirtd (process 42)",
     virtlogd: "process 41",
+    copies: "none",
     "qemu-user": "libvirt-qemu (64055), group 64055",
     hook: "/etc/libvirt/hooks/qemu.d/bootshare, version 0.1.0",
     "hook-current": "0.1.0",
@@ -139,6 +140,27 @@ const cases: readonly Case[] = [
     null,
   ],
   ["no qemu-img", without("qemu-img"), "qemu-img", false, /not installed/, "apt-get install qemu-utils"],
+
+  [
+    "copies by virt-clone",
+    { copies: async () => ["c1", "c\u001b2"].map((name) => ({ name, of: UUID })) },
+    "copies",
+    false,
+    "c1, c\\x1b2: made by virt-clone, and not started by the hook",
+    "bootshare adopt c1",
+  ],
+  [
+    "copies that libvirt does not tell",
+    {
+      copies: async () => {
+        throw new UserError("LIBVIRT_TIMEOUT", "libvirt did not answer within 10 s.");
+      },
+    },
+    "copies",
+    null,
+    "libvirt does not tell its domains",
+    null,
+  ],
 
   ["no virsh", without("virsh"), "libvirt", false, /virsh is not/, "apt-get install libvirt-clients"],
   [
