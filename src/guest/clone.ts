@@ -13,7 +13,7 @@ import { EXIT, errnoOf, UserError } from "../errors.ts";
 import { makeGuestFolders } from "../folders.ts";
 import { cloneDomainXml, isDiskOwned, setDiskOwned } from "../libvirt/domain-clone.ts";
 import { checkMachineSize } from "../libvirt/domain-create.ts";
-import type { DomainFacts } from "../libvirt/domain-parse.ts";
+import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
 import { defineDomain, dumpXml, undefineDomain } from "../libvirt/virsh.ts";
 import { machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
@@ -28,7 +28,7 @@ import { sourceRefusal } from "./clone-source.ts";
 import { requireHook } from "./create.ts";
 import { deleteFolder } from "./delete.ts";
 import { giveIdentity } from "./identity.ts";
-import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
+import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { randomMac } from "./mac.ts";
 import { checkName, lockName, requireFreeName } from "./name.ts";
@@ -72,14 +72,14 @@ export async function makeClone(
   unsafe: boolean,
 ): Promise<{ guest: Guest; held: Held }> {
   checkName(options.name);
-  await findGuest(source);
+  const listed = await findGuest(source);
   // A user's guests do without it (launch.ts).
   if (workMode().name === "system") await requireHook();
   await deleteRemains();
   const unlock = lockName(options.name);
   try {
     await requireFreeName(options.name);
-    return await make(await findGuest(source), options, unsafe);
+    return await make(listed, options, unsafe);
   } finally {
     unlock();
   }
@@ -98,10 +98,10 @@ async function make(
   try {
     const { xml, definition, state } = await withGuestLock(source, LOCK_WAIT_MS, async () => {
       const found = await requireSource(source);
-      const definition = await definitionOf(source);
+      const xml = await dumpXml(source.uuid, { inactive: true, secrets: true });
+      const definition = parseDomain(xml);
       checkSize(definition, options);
       await requireSpace(source.paths);
-      const xml = await dumpXml(source.uuid, { inactive: true, secrets: true });
       // What cannot be cloned is found before anything is made.
       cloneDomainXml(xml, specFor(source.paths, source.paths));
       held = makeHeldFolder(uuid, source.uuid);
