@@ -145,7 +145,7 @@ export const SHAPES: Readonly<Partial<Record<DebianArch, Row>>> = {
     layout: PCI,
     formats: ["Image"],
     watchdog: undefined,
-    tested: false,
+    tested: true,
   },
   ppc64el: {
     machine: "pseries",

@@ -50,7 +50,7 @@ describe("machineShape", () => {
       "riscv64",
       "tcg",
       {},
-      { machine: "virt", console: "ttyS0", cpu: { mode: "default" }, bus: "pci", tested: false },
+      { machine: "virt", console: "ttyS0", cpu: { mode: "default" }, bus: "pci", tested: true },
     ],
     [
       "ppc64el",
@@ -69,6 +69,7 @@ describe("machineShape", () => {
       "amd64",
       "arm64",
       "armhf",
+      "riscv64",
     ]);
   });
 
