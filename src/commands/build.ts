@@ -15,14 +15,22 @@ import { exitCodeOf, runJobs, type Verdict, verdictOf } from "../builder/jobs.ts
 import { readDsc, readRequest, readTree, type Source, type SourceRequest } from "../builder/source.ts";
 import { STAGE_TITLES, type Stage } from "../builder/stages.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import { parseSize } from "../guest/size.ts";
 import { aptProxy } from "../provision/provision.ts";
 import { chooseMirrors, hostMirrors, type Mirrors, requireKeyring } from "../provision/sources.ts";
 import { findSuite, suiteNames } from "../provision/suites.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { durationOf, printJson } from "./output.ts";
-import { note, noteService } from "./shared.ts";
+import {
+  bootTimeoutSchema,
+  cpusSchema,
+  MIRROR_OPTIONS,
+  memoryOf,
+  mirrorShape,
+  note,
+  noteService,
+  REACHABLE_OPTION,
+} from "./shared.ts";
 import { endedBySignals } from "./signals.ts";
 
 const DEFAULT_CPUS = 2;
@@ -42,7 +50,7 @@ export const build = defineCommand({
       text: "guests at the same time, where several packages are named (default 1)",
     },
     { flags: "--timeout <seconds>", text: "end a build that takes longer in its guest (default: no limit)" },
-    { flags: "--boot-timeout <seconds>", text: "what a guest may take until it can be used; 0 for no limit" },
+    REACHABLE_OPTION,
     { flags: "--arch-any", text: "only packages that depend on the architecture (sbuild --no-arch-all)" },
     { flags: "--arch-all", text: "only packages that do not (sbuild --no-arch-any)" },
     { flags: "--memory <size>", text: "memory of each guest (default 2G)" },
@@ -57,10 +65,7 @@ export const build = defineCommand({
     { flags: "--renew-builder", text: "make the builder guest anew first" },
     { flags: "--no-cache", text: "do without the cache of packages" },
     { flags: "--accel <accel>", text: "of a builder guest that is made: auto, kvm, tcg (default auto)" },
-    { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },
-    { flags: "--security-mirror <url>", text: "Debian security archive (default: likewise)" },
-    { flags: "--no-security", text: "do without the security archive" },
-    { flags: "--no-updates", text: "do without SUITE-updates" },
+    ...MIRROR_OPTIONS,
     { flags: "--quiet", text: "print the stages, and not the log" },
     JSON_OPTION,
   ],
@@ -77,19 +82,16 @@ export const build = defineCommand({
     output: z.string().default("."),
     jobs: z.coerce.number({ error: "a number of guests" }).int().min(1).max(64).default(1),
     timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
-    bootTimeout: z.coerce.number({ error: "a number of seconds" }).int().min(0).optional(),
+    bootTimeout: bootTimeoutSchema,
     archAny: z.boolean().default(false),
     archAll: z.boolean().default(false),
     memory: z.string().optional(),
-    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).default(DEFAULT_CPUS),
+    cpus: cpusSchema.default(DEFAULT_CPUS),
     shellOnFailure: z.boolean().default(false),
     renewBuilder: z.boolean().default(false),
     cache: z.boolean().default(true),
     accel: z.enum(["auto", "kvm", "tcg"], { error: "auto, kvm or tcg" }).default("auto"),
-    mirror: z.string().optional(),
-    securityMirror: z.string().optional(),
-    security: z.boolean().default(true),
-    updates: z.boolean().default(true),
+    ...mirrorShape,
     quiet: z.boolean().default(false),
     json: z.boolean().default(false),
   }),
@@ -117,7 +119,7 @@ export const build = defineCommand({
     const wishes: Omit<BuildOptions, "proxy"> = {
       output: resolve(options.output),
       binaries: options.archAny ? "only-any" : options.archAll ? "only-all" : "all",
-      memoryBytes: memory === undefined ? undefined : parseSize(memory, "--memory", "M"),
+      memoryBytes: memoryOf(memory),
       cpus: options.cpus,
       timeoutMs: timeout === undefined ? undefined : timeout * 1000,
       bootTimeout,

@@ -2,11 +2,18 @@ import { z } from "zod";
 import { cloneGuest } from "../guest/clone.ts";
 import { findGuest, type Guest } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
-import { parseSize } from "../guest/size.ts";
 import { printable } from "../text.ts";
 import { defineCommand, JSON_OPTION } from "./command.ts";
 import { printJson, printLines } from "./output.ts";
-import { note, noteService, timeoutOption, timeoutSchema, WAIT_OPTION } from "./shared.ts";
+import {
+  cpusSchema,
+  memoryOf,
+  note,
+  noteService,
+  timeoutOption,
+  timeoutSchema,
+  WAIT_OPTION,
+} from "./shared.ts";
 
 const WAIT_S = 600;
 
@@ -35,7 +42,7 @@ export const clone = defineCommand({
   schema: z.object({
     count: z.coerce.number({ error: "a number" }).int().min(1).max(256).optional(),
     memory: z.string().optional(),
-    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
+    cpus: cpusSchema,
     start: z.boolean().default(false),
     wait: z.boolean().default(false),
     timeout: timeoutSchema(WAIT_S),
@@ -43,7 +50,7 @@ export const clone = defineCommand({
   }),
   action: async ([source = "", name = ""], options) => {
     const { count, cpus, start, wait, timeout, json } = options;
-    const memoryBytes = options.memory === undefined ? undefined : parseSize(options.memory, "--memory", "M");
+    const memoryBytes = memoryOf(options.memory);
     const names =
       count === undefined ? [name] : Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
     if (start || wait) await noteService();

@@ -25,6 +25,10 @@ import { printLines, table } from "./output.ts";
 import {
   BOOT_TIMEOUT_OPTION,
   bootTimeoutSchema,
+  cpusSchema,
+  MIRROR_OPTIONS,
+  memoryOf,
+  mirrorShape,
   NO_SERVICE,
   note,
   noteService,
@@ -64,13 +68,7 @@ export const create = defineCommand({
       text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host, and no root)",
     },
     { flags: "--kernel <package>", text: "kernel package (default: Debian's for the architecture)" },
-    { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },
-    {
-      flags: "--security-mirror <url>",
-      text: "Debian security archive (default: the one that this host's apt uses)",
-    },
-    { flags: "--no-security", text: "do without the security archive" },
-    { flags: "--no-updates", text: "do without SUITE-updates, as where the mirror has none" },
+    ...MIRROR_OPTIONS,
     { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
     {
       flags: "--second-stage <where>",
@@ -111,17 +109,14 @@ export const create = defineCommand({
     suite: z.string().optional(),
     arch: z.string().optional(),
     memory: z.string().optional(),
-    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
+    cpus: cpusSchema,
     disk: z.string().optional(),
     bootSize: z.string().optional(),
     share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).optional(),
     accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).optional(),
     network: z.string().optional(),
     kernel: z.string().optional(),
-    mirror: z.string().optional(),
-    securityMirror: z.string().optional(),
-    security: z.boolean().default(true),
-    updates: z.boolean().default(true),
+    ...mirrorShape,
     sshKey: z.string().optional(),
     guestKernelArch: z
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
@@ -232,7 +227,7 @@ async function createClone(source: string, name: string, wishes: CloneWishes): P
   const { memory, cpus, tries, bootTimeout: seconds } = wishes;
   await endedBySignals(async ({ signal }) => {
     await noteService();
-    const memoryBytes = memory === undefined ? undefined : parseSize(memory, "--memory", "M");
+    const memoryBytes = memoryOf(memory);
     const guest = await cloneGuest(source, { name, memoryBytes, cpus });
     try {
       changePolicy(guest.paths, { tries, bootTimeout: seconds });

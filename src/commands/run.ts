@@ -4,10 +4,9 @@ import { ensureBaseGuest } from "../guest/base-guest.ts";
 import { copyIn, copyOut } from "../guest/copy.ts";
 import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { runInGuest } from "../guest/in-guest.ts";
-import { parseSize } from "../guest/size.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
-import { noteService } from "./shared.ts";
+import { bootTimeoutSchema, cpusSchema, memoryOf, noteService, REACHABLE_OPTION } from "./shared.ts";
 import { type EndingSignal, endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
 const copySchema = z
@@ -55,10 +54,7 @@ export const run = defineCommand({
     { flags: "--memory <size>", text: "memory (default: as the guest that is cloned)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default: as the guest that is cloned)" },
     { flags: "--timeout <seconds>", text: "end the program after so many seconds (default: no limit)" },
-    {
-      flags: "--boot-timeout <seconds>",
-      text: "what the guest may take until it can be used; 0 for no limit",
-    },
+    REACHABLE_OPTION,
     { flags: "--quiet", text: "say nothing of the machine" },
   ],
   passThrough: true,
@@ -77,9 +73,9 @@ export const run = defineCommand({
     copyIn: copySchema,
     copyOut: copySchema,
     memory: z.string().optional(),
-    cpus: z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional(),
+    cpus: cpusSchema,
     timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
-    bootTimeout: z.coerce.number({ error: "a number of seconds" }).int().min(0).optional(),
+    bootTimeout: bootTimeoutSchema,
     quiet: z.boolean().default(false),
   }),
   action: async (words, options) => {
@@ -92,7 +88,7 @@ export const run = defineCommand({
       });
     }
     const { suite, arch, cpus, timeout, bootTimeout, quiet } = options;
-    const memoryBytes = options.memory === undefined ? undefined : parseSize(options.memory, "--memory", "M");
+    const memoryBytes = memoryOf(options.memory);
     const say = (line: string): void => {
       if (!quiet) process.stderr.write(`bootshare: ${printable(line, 1000)}\n`);
     };

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { DEFAULT_TRIES } from "../boot/assess.ts";
 import { MAX_TRIES } from "../boot/policy.ts";
 import { BOOT_TIMEOUT_S, FIRST_BOOT_FACTOR } from "../boot/timeout.ts";
+import { parseSize } from "../guest/size.ts";
 import { ensureService } from "../serve/ensure.ts";
 import type { OptionText } from "./command.ts";
 
@@ -35,6 +36,33 @@ export const BOOT_TIMEOUT_OPTION: OptionText = {
 };
 
 export const bootTimeoutSchema = z.coerce.number({ error: "a number of seconds" }).int().min(0).optional();
+
+export const cpusSchema = z.coerce.number({ error: "a number of CPUs" }).int().min(1).max(512).optional();
+
+/** Bytes of `--memory`. @throws {UserError} `USAGE` */
+export function memoryOf(memory: string | undefined): number | undefined {
+  return memory === undefined ? undefined : parseSize(memory, "--memory", "M");
+}
+
+/** For a command that makes ephemeral guests. */
+export const REACHABLE_OPTION: OptionText = {
+  flags: "--boot-timeout <seconds>",
+  text: "what a guest may take until it can be used; 0 for no limit",
+};
+
+/** Where a guest's packages come from. */
+export const MIRROR_OPTIONS: readonly OptionText[] = [
+  { flags: "--mirror <url>", text: "Debian archive (default: the one that this host's apt uses)" },
+  { flags: "--security-mirror <url>", text: "Debian security archive (default: likewise)" },
+  { flags: "--no-security", text: "do without the security archive" },
+  { flags: "--no-updates", text: "do without SUITE-updates, as where the mirror has none" },
+];
+export const mirrorShape = {
+  mirror: z.string().optional(),
+  securityMirror: z.string().optional(),
+  security: z.boolean().default(true),
+  updates: z.boolean().default(true),
+};
 
 /** Says something that a person should know, beside what the command is asked for. */
 export function note(sentence: string): void {
