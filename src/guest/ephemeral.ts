@@ -30,7 +30,7 @@ export interface EphemeralOptions extends Omit<CloneOptions, "name"> {
 
 /** How often ssh is tried, and what one try may take, in milliseconds. */
 const TRY_EVERY_MS = 1000;
-const TRY_MS = 30_000;
+const TRY_MS = 120_000;
 /** A guest that has not reported by then is tried all the same, in milliseconds. */
 const UNREPORTED_MS = 60_000;
 

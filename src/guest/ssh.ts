@@ -83,6 +83,15 @@ async function freePort(): Promise<number> {
   });
 }
 
+/** How long the guest's sshd may take to say its first word, in seconds: an emulated guest on a busy host is slow. */
+const CONNECT_S = 30;
+/**
+ * A guest that says nothing for three minutes is given up. While sshd opens a session it answers nobody, and in an emulated guest
+ * that has just booted it waits for systemd to start a whole user manager: 45 seconds were too few.
+ */
+const ALIVE_S = 15;
+const ALIVE_COUNT = 12;
+
 /**
  * Arguments for ssh(1).
  *
@@ -108,7 +117,8 @@ export function sshArguments(
       "-o",
       "GlobalKnownHostsFile=/dev/null",
     ],
-    ...["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"],
+    ...["-o", "LogLevel=ERROR", "-o", `ConnectTimeout=${CONNECT_S}`],
+    ...["-o", `ServerAliveInterval=${ALIVE_S}`, "-o", `ServerAliveCountMax=${ALIVE_COUNT}`],
     // A configuration file of whoever calls must not change whom we talk to.
     ...["-F", "/dev/null"],
     ...(command.length === 0 ? [] : ["-o", "BatchMode=yes"]),
