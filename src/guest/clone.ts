@@ -14,7 +14,7 @@ import { makeGuestFolders } from "../folders.ts";
 import { cloneDomainXml, isDiskOwned, setDiskOwned } from "../libvirt/domain-clone.ts";
 import { checkMachineSize } from "../libvirt/domain-create.ts";
 import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
-import { defineDomain, dumpXml, undefineDomain } from "../libvirt/virsh.ts";
+import { defineDomain, domainStatuses, dumpXml, undefineDomain } from "../libvirt/virsh.ts";
 import { machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
 import { type GuestPaths, statePaths } from "../paths.ts";
@@ -72,13 +72,15 @@ export async function makeClone(
   unsafe: boolean,
 ): Promise<{ guest: Guest; held: Held }> {
   checkName(options.name);
-  const listed = await findGuest(source);
+  // Asking libvirt is what a clone takes longest for.
+  const domains = await domainStatuses();
+  const listed = await findGuest(source, domains);
   // A user's guests do without it (launch.ts).
   if (workMode().name === "system") await requireHook();
   await deleteRemains();
   const unlock = lockName(options.name);
   try {
-    await requireFreeName(options.name);
+    await requireFreeName(options.name, domains);
     return await make(listed, options, unsafe);
   } finally {
     unlock();
@@ -120,10 +122,11 @@ async function make(
       ...(state.good === undefined ? [] : [{ e: "cloned", from: source.uuid, pair: state.good } as const]),
       { e: "desired", state: "off", why: "it was cloned just now" },
     ]);
-    await requireFreeName(options.name);
+    // libvirt itself refuses a name that somebody has taken meanwhile.
     await defineDomain(cloneDomainXml(xml, specFor(source.paths, paths)));
     defined = true;
-    return { guest: await findGuest(uuid), held };
+    const status = { state: "shut off", reason: "unknown", saved: false, asOf: new Date() } as const;
+    return { guest: { uuid, name: options.name, status, paths }, held };
   } catch (error) {
     if (defined) await undefineDomain(uuid);
     if (held !== undefined) {

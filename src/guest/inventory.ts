@@ -80,12 +80,13 @@ export function guestFolders(): string[] {
 /**
  * Finds a guest by the name or the UUID of its domain.
  *
+ * @param given libvirt's domains, where the caller has just asked for them
  * @throws {UserError} `GUEST_NOT_FOUND`, also for a domain of libvirt's that is no guest of ours; `GUEST_COPY` for the copy of one
  */
-export async function findGuest(nameOrUuid: string): Promise<Guest> {
+export async function findGuest(nameOrUuid: string, given?: readonly DomainEntry[]): Promise<Guest> {
   const folders = new Set(guestFolders());
   const asOf = new Date();
-  const domains = await domainStatuses();
+  const domains = given ?? (await domainStatuses());
   const domain = domains.find((d) => d.name === nameOrUuid) ?? domains.find((d) => d.uuid === nameOrUuid);
   if (domain !== undefined && folders.has(domain.uuid)) return guestOf(domain, asOf);
   const copy = domain === undefined ? undefined : await copyOf(domain);

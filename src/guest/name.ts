@@ -3,7 +3,7 @@ import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
-import { domainStatuses } from "../libvirt/virsh.ts";
+import { type DomainEntry, domainStatuses } from "../libvirt/virsh.ts";
 import { statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import { printable } from "../text.ts";
@@ -20,9 +20,15 @@ export function checkName(name: string): void {
   });
 }
 
-/** @throws {UserError} `NAME_TAKEN` where libvirt has a domain of this name, whoever's it is */
-export async function requireFreeName(name: string): Promise<void> {
-  if (!(await domainStatuses()).some((domain) => domain.name === name)) return;
+/**
+ * @param domains libvirt's, all of them; asked for where they are not given
+ * @throws {UserError} `NAME_TAKEN` where libvirt has a domain of this name, whoever's it is
+ */
+export async function requireFreeName(
+  name: string,
+  domains?: readonly Pick<DomainEntry, "name">[],
+): Promise<void> {
+  if (!(domains ?? (await domainStatuses())).some((domain) => domain.name === name)) return;
   throw new UserError("NAME_TAKEN", `libvirt has a domain named ${name} already; nothing was changed.`, {
     exitCode: EXIT.conflict,
     hint: `Choose another name, or remove it with 'bootshare delete ${name}'.`,
