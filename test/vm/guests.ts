@@ -34,7 +34,8 @@ export const ARMHF: Pick<Shared, "name" | "suite" | "share"> = {
   share: "9p",
 };
 
-export const SIZE = ["--memory", "1G", "--disk", "8G"];
+/** One processor: two guests at a time are as many as there are cores, and one that waits for another in its kernel wastes theirs. */
+export const SIZE = ["--memory", "1G", "--cpus", "1", "--disk", "8G"];
 
 /** What a mirror at times has inconsistent lists of, by the error that `create` ends with, and how to do without it. */
 const WITHOUT: Readonly<Record<string, string>> = {
