@@ -13,7 +13,6 @@ import {
   json,
   keepLogsOnFailure,
   PROGRAM,
-  type Status,
   statusOf,
   tryBootshare,
   until,
@@ -95,9 +94,9 @@ function testClones(guest: Shared): void {
     expect(lines.some((line) => /^run-[0-9a-f]{8}$/.test(line))).toBe(true);
     expect(lines).not.toContain(IDENTITY_FILE);
     expect(readFileSync(join(folder, "out"), "utf8")).toBe("some text");
-    expect(
-      (await json<Status[]>("list")).filter((one) => "ephemeral" in one && one.ephemeral === true),
-    ).toEqual([]);
+    // On a machine that is not for tests alone others may be there, for builds.
+    const left = (await json<{ name: string }[]>("list")).filter((one) => one.name.startsWith("run-"));
+    expect(left).toEqual([]);
   });
 
   it("deletes an ephemeral one whose command was killed", async () => {
