@@ -1,7 +1,7 @@
 /** A guest as a worker of a real OBS: it registers, builds, is drained in the middle of a build, and comes back. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bootshare, keepLogsOnFailure, statusOf, tryBootshare } from "../vm/machine.ts";
-import { createWorker, deleteGuest, untilWorker, workerOf } from "../vm/workers.ts";
+import { createWorker, deleteGuest, expectRegistered, untilWorker, workerOf } from "../vm/workers.ts";
 import {
   buildersOf,
   buildLog,
@@ -40,19 +40,7 @@ describe("an OBS worker, trixie", () => {
   };
 
   test("registers when its boot is good", async () => {
-    await untilWorker(NAME, "idle");
-    const { kernel } = await statusOf(NAME);
-    expect(await workerOf(NAME)).toMatchObject({
-      id: `${NAME}:1`,
-      guest: NAME,
-      state: "running",
-      boot: "good",
-      kernel,
-      kernelWaiting: null,
-      job: null,
-      drained: null,
-      problem: null,
-    });
+    await expectRegistered(NAME);
   });
 
   test("builds a package, which is published", async () => {

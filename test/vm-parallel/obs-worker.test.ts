@@ -1,8 +1,8 @@
 /** A guest as a worker of a real OBS, without a build: it registers, is idle, is drained, is down, and comes back. See test/obs. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeBackend, startBackend } from "../obs/backend.ts";
-import { bootshare, keepLogsOnFailure, statusOf } from "../vm/machine.ts";
-import { createWorker, deleteGuest, untilWorker, workerOf } from "../vm/workers.ts";
+import { bootshare, keepLogsOnFailure } from "../vm/machine.ts";
+import { createWorker, deleteGuest, expectRegistered, untilWorker } from "../vm/workers.ts";
 
 const NAME = "bs-test-smoke-worker";
 
@@ -19,18 +19,7 @@ describe("an OBS worker, bookworm", () => {
 
   it("registers when its boot is good", async () => {
     keepLogsOnFailure(NAME, "worker registers");
-    await untilWorker(NAME, "idle");
-    const { kernel } = await statusOf(NAME);
-    expect(await workerOf(NAME)).toMatchObject({
-      id: `${NAME}:1`,
-      state: "running",
-      boot: "good",
-      kernel,
-      kernelWaiting: null,
-      job: null,
-      drained: null,
-      problem: null,
-    });
+    await expectRegistered(NAME);
   });
 
   it("is down when it is drained, and idle again when it is put back", async () => {

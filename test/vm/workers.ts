@@ -1,7 +1,8 @@
 /** Guests that are workers of an OBS, for every test that has one; the OBS itself is test/obs/backend.ts. */
+import { expect } from "vitest";
 import { REPO_SERVER, SRC_SERVER } from "../obs/backend.ts";
 import { SIZE } from "./guests.ts";
-import { BOOT_SECONDS, bootshare, json, tryBootshare, until } from "./machine.ts";
+import { BOOT_SECONDS, bootshare, json, statusOf, tryBootshare, until } from "./machine.ts";
 
 /** Options of `create` that make a worker of a guest. */
 export const WORKER_OPTIONS = ["--role", "obs-worker", "--obs-repo", REPO_SERVER, "--obs-src", SRC_SERVER];
@@ -40,5 +41,22 @@ export async function untilWorker(guest: string, state: string, seconds = BOOT_S
   return await until(`the worker of ${guest} is ${state}`, seconds, async () => {
     const row = await workerOf(guest);
     return row.obs === state ? row : undefined;
+  });
+}
+
+/** Waits until a guest's worker has registered, and holds all that is said of it against the guest: good, idle, nothing waits. */
+export async function expectRegistered(guest: string): Promise<void> {
+  await untilWorker(guest, "idle");
+  const { kernel } = await statusOf(guest);
+  expect(await workerOf(guest)).toMatchObject({
+    id: `${guest}:1`,
+    guest,
+    state: "running",
+    boot: "good",
+    kernel,
+    kernelWaiting: null,
+    job: null,
+    drained: null,
+    problem: null,
   });
 }
