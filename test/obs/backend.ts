@@ -129,7 +129,18 @@ export async function putPackage(project: string, name: string, options: Package
   } finally {
     rmSync(folder, { recursive: true });
   }
+  // Until its files are all there the scheduler calls it broken, or excluded: nobody is to take that for what came of it.
+  const end = Date.now() + ACCEPTED_MS;
+  for (;;) {
+    const results = Object.entries(await resultsOf(project)).filter(([key]) => key.startsWith(`${name} `));
+    if (results.length > 0 && !results.some(([, code]) => ["broken", "excluded"].includes(code))) return;
+    if (Date.now() > end) throw new Error(`not scheduled: ${JSON.stringify(results)}`);
+    await sleep(500);
+  }
 }
+
+/** How long the servers may take to see the files of a package. */
+const ACCEPTED_MS = 60_000;
 
 const VERSION = "1.0";
 
