@@ -36,3 +36,4 @@ await cp("in-guest", "dist/in-guest", { recursive: true });
 await cp("initrd", "dist/initrd", { recursive: true });
 await cp("guest-package", "dist/guest-package", { recursive: true });
 await cp("builder", "dist/builder", { recursive: true });
+await cp("import", "dist/import", { recursive: true });

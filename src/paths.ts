@@ -103,6 +103,8 @@ export function guestPaths(dir: string) {
     drained: join(dir, "drained"),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),
+    /** Of an imported guest alone: of which image it is a copy. */
+    imported: join(dir, "imported.json"),
     /** Of an adopted guest alone: what it was before. */
     adopted: join(dir, "adopted"),
     /** The domain's XML as libvirt printed it, with passwords. */

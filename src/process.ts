@@ -20,6 +20,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** How a time-out or an abort ends it, instead of SIGTERM. */
   killSignal?: NodeJS.Signals;
+  /** Keeps the line break that its output ends with. */
+  exact?: boolean;
   /** Called with each line that it prints, both streams, as it comes. Not trusted. */
   onLine?: (line: string) => void;
   /** The same with the stream that it printed it to; lines of different streams may change places. */
@@ -65,6 +67,7 @@ export async function run(
     env: { LC_ALL: "C", PATH: searchPath(), ...options.env },
     maxBuffer: MAX_OUTPUT,
     forceKillAfterDelay: 5000,
+    stripFinalNewline: options.exact !== true,
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),

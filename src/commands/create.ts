@@ -1,10 +1,10 @@
-import { Listr, PRESET_TIMER } from "listr2";
 import { z } from "zod";
 import { changePolicy, readPolicy } from "../boot/policy.ts";
 import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { cloneGuest } from "../guest/clone.ts";
-import { type CreateStep, Creation } from "../guest/create.ts";
+import { Creation } from "../guest/create.ts";
+import { DebianDisk } from "../guest/debian-disk.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
@@ -13,30 +13,23 @@ import { parseSize } from "../guest/size.ts";
 import { MAX_INSTANCES, MAX_JOBS, WORKER_ROLES, type WorkerRole } from "../guest/worker.ts";
 import type { WorkerPlan, WorkerWishes } from "../guest/worker-plan.ts";
 import { DEBIAN_ARCHES } from "../kernel/arch.ts";
-import type { NetworkSpec } from "../libvirt/domain-create.ts";
-import { ACCEL_CHOICES } from "../machine/accel.ts";
 import type { MachineShape } from "../machine/shape.ts";
 import type { SecondStage } from "../provision/second-stage.ts";
 import { suiteNames } from "../provision/suites.ts";
 import { foreseenEmulation } from "../provision/user-emulation.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
-import { printLines, table } from "./output.ts";
 import {
-  BOOT_TIMEOUT_OPTION,
-  bootTimeoutSchema,
-  cpusSchema,
-  MIRROR_OPTIONS,
-  memoryOf,
-  mirrorShape,
-  NO_SERVICE,
-  note,
-  noteService,
-  serviceForStart,
-  TRIES_OPTION,
-  triesSchema,
-} from "./shared.ts";
-import { type EndingSignal, endedBySignals } from "./signals.ts";
+  guestWishes,
+  interrupted,
+  MACHINE_OPTIONS,
+  MAKING_OPTIONS,
+  makeGuest,
+  newGuestShape,
+} from "./new-guest.ts";
+import { printLines, table } from "./output.ts";
+import { MIRROR_OPTIONS, memoryOf, mirrorShape, note, noteService } from "./shared.ts";
+import { endedBySignals } from "./signals.ts";
 
 export const create = defineCommand({
   name: "create",
@@ -51,25 +44,10 @@ export const create = defineCommand({
       flags: "--guest-kernel-arch <arch>",
       text: "architecture of its kernel: auto, native, or a name such as arm64 (default auto: what KVM runs here)",
     },
-    { flags: "--memory <size>", text: "memory (default 2G)" },
-    { flags: "--cpus <count>", text: "virtual CPUs (default 2)" },
     { flags: "--disk <size>", text: "size of the root disk, which grows as it is used (default 16G)" },
-    {
-      flags: "--boot-size <size>",
-      text: "what /boot may take of the host's disk at most, or none for no limit (default 1G; none without root)",
-    },
-    {
-      flags: "--share <how>",
-      text: "how /boot is shared: auto, virtiofs, 9p (default auto: virtiofs where libvirt here can serve it)",
-    },
-    { flags: "--accel <accel>", text: "auto, kvm, tcg (default auto: what a short trial shows to work)" },
-    {
-      flags: "--network <network>",
-      text: "user, network=NAME or bridge=NAME (default user: needs nothing on the host, and no root)",
-    },
+    ...MACHINE_OPTIONS,
     { flags: "--kernel <package>", text: "kernel package (default: Debian's for the architecture)" },
     ...MIRROR_OPTIONS,
-    { flags: "--ssh-key <file>", text: "public keys that may log in as root, beside bootshare's own" },
     {
       flags: "--second-stage <where>",
       text: "where scripts of another architecture's packages run: auto, host, guest (default auto: the host where it can)",
@@ -90,9 +68,7 @@ export const create = defineCommand({
       text: "obs-worker: jobs of make in a build (default: the guest's CPUs by its workers)",
     },
     { flags: "--dry-run", text: "say what would be made and why, and make nothing" },
-    { flags: "--keep", text: "when a step fails, leave what was made for a look at it" },
-    TRIES_OPTION,
-    BOOT_TIMEOUT_OPTION,
+    ...MAKING_OPTIONS,
   ],
   examples: [
     ["bootshare create worker1", "a Debian 13 guest"],
@@ -106,18 +82,12 @@ export const create = defineCommand({
     ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
   ],
   schema: z.object({
+    ...newGuestShape,
     suite: z.string().optional(),
     arch: z.string().optional(),
-    memory: z.string().optional(),
-    cpus: cpusSchema,
     disk: z.string().optional(),
-    bootSize: z.string().optional(),
-    share: z.enum(["auto", "virtiofs", "9p"], { error: "auto, virtiofs or 9p" }).optional(),
-    accel: z.enum(["auto", "kvm", "tcg"], { error: ACCEL_CHOICES.join(", ") }).optional(),
-    network: z.string().optional(),
     kernel: z.string().optional(),
     ...mirrorShape,
-    sshKey: z.string().optional(),
     guestKernelArch: z
       .enum(["auto", "native", ...DEBIAN_ARCHES], { error: `auto, native, ${DEBIAN_ARCHES.join(", ")}` })
       .optional(),
@@ -129,53 +99,28 @@ export const create = defineCommand({
     instances: countSchema("a number of workers", MAX_INSTANCES),
     jobs: countSchema("a number of jobs", MAX_JOBS),
     dryRun: z.boolean().default(false),
-    keep: z.boolean().default(false),
-    tries: triesSchema,
-    bootTimeout: bootTimeoutSchema,
   }),
   action: async ([name = ""], options) => {
     if (options.from !== undefined) return await createClone(options.from, name, options);
     const wishes: CreateOptions = {
-      name,
+      ...guestWishes(name, options),
       suite: options.suite ?? "trixie",
       arch: options.arch,
       guestKernelArch: options.guestKernelArch ?? "auto",
       secondStage: options.secondStage ?? "auto",
-      memoryBytes: parseSize(options.memory ?? "2G", "--memory", "M"),
-      cpus: options.cpus ?? 2,
       diskBytes: parseSize(options.disk ?? "16G", "--disk", "G"),
-      bootBytes: bootBytesOf(options.bootSize),
-      share: options.share ?? "auto",
-      accel: options.accel ?? "auto",
-      network: networkOf(options.network ?? "user"),
       kernelPackage: options.kernel,
       mirror: options.mirror,
       securityMirror: options.securityMirror,
       security: options.security,
       updates: options.updates,
-      sshKeyFile: options.sshKey,
-      keep: options.keep,
-      tries: options.tries,
-      bootTimeout: options.bootTimeout,
       worker: workerWishes({ ...options, cpus: options.cpus ?? 2 }),
     };
     if (options.dryRun) {
       printLines(planLines(await planGuest(wishes, foreseenEmulation)));
       return undefined;
     }
-    const creation = new Creation(wishes);
-    await endedBySignals(async ({ signal }) => {
-      try {
-        await runSteps(creation, signal);
-      } catch (error) {
-        if (options.keep)
-          printLines(["Kept, because of --keep:", ...creation.keep().map((one) => `  ${one}`)]);
-        else
-          for (const left of await creation.rollBack())
-            process.stderr.write(`Could not be removed: ${printable(left)}\n`);
-        throw error;
-      }
-    }, interrupted(name));
+    await makeGuest(new Creation(wishes, new DebianDisk(wishes)), wishes);
     printLines([
       `${name} is up. Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
     ]);
@@ -247,44 +192,6 @@ async function createClone(source: string, name: string, wishes: CloneWishes): P
   return undefined;
 }
 
-/** Runs the steps, each shown with its time as it goes. */
-async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {
-  const terminal = process.stdout.isTTY === true;
-  const [check, ...rest] = creation.steps();
-  const service: CreateStep = {
-    title: "See to the service",
-    run: async () => {
-      const said = await serviceForStart();
-      if (said === NO_SERVICE && creation.needsService) throw serviceNeeded();
-      return said;
-    },
-  };
-  const list = new Listr(
-    [...(check === undefined ? [] : [check]), service, ...rest].map((step) => ({
-      title: step.title,
-      task: async (_context: unknown, task: { title: string; output: string }) => {
-        signal.throwIfAborted();
-        const said = await step.run((line) => {
-          // Only a terminal has a place for a line that is overwritten by the next one.
-          if (terminal) task.output = printable(line, 100);
-        }, signal);
-        if (said !== undefined) task.title = `${step.title}: ${printable(said)}`;
-        const warning = step.warning?.();
-        if (warning !== undefined) task.output = `Warning: ${warning}`;
-      },
-      rendererOptions: { persistentOutput: step.warning !== undefined },
-    })),
-    {
-      renderer: terminal ? "default" : "simple",
-      // listr2 would end the process at once on Ctrl-C; ours takes back what was made.
-      registerSignalListeners: false,
-      rendererOptions: { timer: PRESET_TIMER, showErrorMessage: false, collapseErrors: false },
-      fallbackRendererOptions: { timer: PRESET_TIMER },
-    },
-  );
-  await list.run();
-}
-
 /** What `--dry-run` says. */
 export function planLines(plan: CreatePlan): string[] {
   const { shape, kernel, transport, bootBytes } = plan;
@@ -325,18 +232,6 @@ const STAGES: Readonly<Record<SecondStage, string>> = {
   "qemu-user": "qemu-user; the guest makes its own initrd in its first boot",
   guest: "the guest itself, in its first boot",
 };
-
-function serviceNeeded(): UserError {
-  return new UserError(
-    "SERVICE_NEEDED",
-    "The guest would install its own packages and restart, and no bootshare service runs that would start it again.",
-    { exitCode: EXIT.unusable, hint: "Install it: bootshare service install" },
-  );
-}
-
-function interrupted(name: string): (signal: EndingSignal) => UserError {
-  return (signal) => new UserError("INTERRUPTED", `The making of ${name} was interrupted (${signal}).`);
-}
 
 function countSchema(what: string, most: number) {
   return z.coerce
@@ -381,22 +276,5 @@ function workerWishes({
   throw new UserError("USAGE", `--${given[0]} is for a guest that has a role.`, {
     exitCode: EXIT.usage,
     hint: "Add --role obs-worker.",
-  });
-}
-
-function bootBytesOf(text: string | undefined): number | null | undefined {
-  if (text === undefined) return undefined;
-  return text === "none" ? null : parseSize(text, "--boot-size", "M");
-}
-
-function networkOf(text: string): NetworkSpec {
-  if (text === "user") return { kind: "user" };
-  const [kind, name] = text.split("=", 2);
-  if ((kind === "network" || kind === "bridge") && name !== undefined && /^[A-Za-z0-9][\w.-]*$/.test(name)) {
-    return { kind, name };
-  }
-  throw new UserError("USAGE", `--network: ${printable(text)} is not understood.`, {
-    exitCode: EXIT.usage,
-    hint: "Write user, network=NAME (a network of libvirt's) or bridge=NAME (a bridge of this host).",
   });
 }

@@ -12,6 +12,7 @@ import { drain } from "./drain.ts";
 import { exec } from "./exec.ts";
 import { history } from "./history.ts";
 import { hook } from "./hook.ts";
+import { import_ } from "./import.ts";
 import { inspect } from "./inspect.ts";
 import { kernels } from "./kernels.ts";
 import { list } from "./list.ts";
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   clone,
   run,
   adopt,
+  import_,
   list,
   status,
   start,

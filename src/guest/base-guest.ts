@@ -8,6 +8,7 @@ import { isDebianArch } from "../kernel/arch.ts";
 import { hostArch } from "../machine/host.ts";
 import { findSuite } from "../provision/suites.ts";
 import { Creation } from "./create.ts";
+import { DebianDisk } from "./debian-disk.ts";
 import { findGuest } from "./inventory.ts";
 import { stopGuest } from "./life.ts";
 import type { CreateOptions } from "./plan.ts";
@@ -63,7 +64,7 @@ export async function makeBaseGuest(
 ): Promise<void> {
   const { name } = wishes;
   say(`There is no guest ${name} yet. It is made now, once; that takes some minutes.`);
-  const creation = new Creation({
+  const options: CreateOptions = {
     ...SIZE,
     guestKernelArch: "auto",
     secondStage: "auto",
@@ -81,7 +82,8 @@ export async function makeBaseGuest(
     tries: undefined,
     bootTimeout: undefined,
     ...wishes,
-  });
+  };
+  const creation = new Creation(options, new DebianDisk(options));
   const began = Date.now();
   try {
     for (const { title, run, warning } of creation.steps()) {

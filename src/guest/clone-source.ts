@@ -13,6 +13,8 @@ export interface SourceFacts {
   readonly everGood: boolean;
   /** It works for somebody else under its name (worker.ts). */
   readonly worker: boolean;
+  /** It was imported or adopted: bootshare did not install it, and gave it nothing but the reports of its boots. */
+  readonly foreign: boolean;
 }
 
 /** Why a guest cannot be cloned as it is now; undefined for one that can. */
@@ -23,6 +25,7 @@ export function sourceRefusal({
   ephemeral,
   everGood,
   worker,
+  foreign,
 }: SourceFacts): UserError | undefined {
   const refuse = (code: string, sentence: string, hint: string): UserError =>
     new UserError(code, sentence, { exitCode: EXIT.conflict, hint });
@@ -38,6 +41,13 @@ export function sourceRefusal({
       "SOURCE_WORKER",
       `The guest ${name} is a build worker, and a clone would register under its name.`,
       "Make another one with 'bootshare create --role'.",
+    );
+  }
+  if (foreign) {
+    return refuse(
+      "SOURCE_FOREIGN",
+      `The guest ${name} was imported or adopted, and has no part that would give a clone a host name, keys and an id of its own.`,
+      "Clone one that 'bootshare create' made, or import its image once more.",
     );
   }
   if (state !== "shut off") {

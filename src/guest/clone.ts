@@ -28,6 +28,7 @@ import { sourceRefusal } from "./clone-source.ts";
 import { requireHook } from "./create.ts";
 import { deleteFolder } from "./delete.ts";
 import { giveIdentity } from "./identity.ts";
+import { isImported } from "./import-record.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { randomMac } from "./mac.ts";
@@ -165,6 +166,7 @@ async function requireSource(listed: Guest): Promise<GuestView> {
     ephemeral: isEphemeral(paths),
     everGood: state.good !== undefined,
     worker: existsSync(paths.worker),
+    foreign: existsSync(paths.adopted) || isImported(paths),
   });
   if (refusal !== undefined) throw refusal;
   return view;

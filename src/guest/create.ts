@@ -37,21 +37,20 @@ import { type GuestPaths, guestPathsOf, INIT32, statePaths, WORKER_FILE } from "
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
-import type { ObsWorkerFacts } from "../provision/obs-worker.ts";
-import { type Provisioned, type ProvisionStep, provisionRootDisk } from "../provision/provision.ts";
+import type { Provisioned, ProvisionProgress, ProvisionStep } from "../provision/provision.ts";
 import { makeShareImage } from "../provision/share-image.ts";
-import { ensureUserEmulation } from "../provision/user-emulation.ts";
-import { requireUserNamespace } from "../provision/user-namespace.ts";
 import { seedShare } from "../share/seed.ts";
 import { lastLines, printable } from "../text.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
+import { writeImport } from "./import-record.ts";
 import { findGuest, type Guest, type GuestView } from "./inventory.ts";
 import { rebootGuest, startGuest, waitForGood } from "./life.ts";
 import { LOCK_WAIT_MS } from "./lock.ts";
 import { randomMac } from "./mac.ts";
-import { lockName, requireFreeName } from "./name.ts";
-import { type CreateOptions, type CreatePlan, planGuest, summaryOf, toMiB, userKeys } from "./plan.ts";
+import { checkName, lockName, requireFreeName } from "./name.ts";
+import { type CreatePlan, type GuestWishes, summaryOf, toMiB, userKeys } from "./plan.ts";
 import { qemuUser } from "./qemu-user.ts";
+import type { RootDiskSource } from "./root-disk.ts";
 import { freePorts, type Worker, writeWorker } from "./worker.ts";
 import type { WorkerPlan } from "./worker-plan.ts";
 
@@ -74,7 +73,8 @@ const STEP_NAMES: Partial<Record<ProvisionStep, string>> = {
 
 /** A creation under way: its steps, and how to take everything back. */
 export class Creation {
-  readonly #options: CreateOptions;
+  readonly #options: GuestWishes;
+  readonly #source: RootDiskSource;
   readonly #undo: { what: string; run: () => Promise<void> }[] = [];
   readonly #uuid = randomUUID();
   readonly #paths: GuestPaths;
@@ -86,8 +86,9 @@ export class Creation {
   #made: GuestView | undefined;
   #worker: Worker | undefined;
 
-  constructor(options: CreateOptions) {
-    this.#options = options;
+  constructor(wishes: GuestWishes, source: RootDiskSource) {
+    this.#options = wishes;
+    this.#source = source;
     this.#paths = guestPathsOf(this.#uuid);
     this.#work = join(statePaths().work, this.#uuid);
   }
@@ -110,10 +111,10 @@ export class Creation {
     return [
       {
         title: "Check this machine",
-        run: async () => await this.#check(),
+        run: async (say, signal) => await this.#check(say, signal),
         warning: () => this.#plan?.kernel.warning,
       },
-      { title: "Install Debian", run: async (say, signal) => await this.#install(say, signal) },
+      { title: this.#source.title, run: async (say, signal) => await this.#makeRootDisk(say, signal) },
       { title: "Set up folder, keys and /boot", run: async () => await this.#setUp() },
       { title: "Define the domain", run: async () => await this.#define() },
       { title: "Boot it", run: async (say, signal) => await this.#boot(say, signal) },
@@ -146,14 +147,16 @@ export class Creation {
     return this.#plan;
   }
 
-  async #check(): Promise<string> {
-    const plan = await planGuest(this.#options, ensureUserEmulation);
+  async #check(say: (line: string) => void, signal: AbortSignal): Promise<string> {
+    const { name } = this.#options;
+    checkName(name);
+    await this.#source.check();
     await this.#reserve();
-    await requireFreeName(plan.name);
+    await requireFreeName(name);
     // A user's guests do without it (launch.ts).
     if (workMode().name === "system") await requireHook();
-    await requireUserNamespace();
     await requireSpace();
+    const plan = await this.#source.plan(this.#rootDiskWork, this.#progress(say), signal);
     this.#plan = plan;
     if (plan.worker !== undefined) this.#worker = await reserveWorker(plan.worker, plan.name, this.#work);
     return summaryOf(plan);
@@ -178,52 +181,39 @@ export class Creation {
     this.#undo.push({ what: "the lock of its name", run: async () => unlock() });
   }
 
-  async #install(say: (line: string) => void, signal: AbortSignal): Promise<string> {
-    const { diskBytes, mirror, securityMirror, security, updates, sshKeyFile, name } = this.#options;
-    const { extraPackages = [], buildChroot } = this.#options;
-    const plan = this.#planned();
+  async #makeRootDisk(say: (line: string) => void, signal: AbortSignal): Promise<string> {
+    const { sshKeyFile, name } = this.#options;
     const keyFile = join(this.#work, "id_ed25519");
     await runOk("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", `bootshare ${name}`, "-f", keyFile]);
     const ownKey = (await readFile(`${keyFile}.pub`, "utf8")).trim();
-    this.#provisioned = await provisionRootDisk(
+    this.#provisioned = await this.#source.make(
       {
-        work: join(this.#work, "root-disk"),
-        suite: plan.suite,
-        arch: plan.shape.arch,
-        kernelArch: plan.shape.kernelArch,
-        stage: plan.stage,
-        transport: plan.transport.name,
-        kernelPackage: this.#options.kernelPackage,
-        diskBytes,
+        work: this.#rootDiskWork,
+        plan: this.#planned(),
         hostname: hostNameFor(name),
         mac: this.#mac,
-        shareFstabLine: plan.transport.fstabLine,
         authorizedKeys: [ownKey, ...(sshKeyFile === undefined ? [] : await userKeys(sshKeyFile))],
-        mirror,
-        securityMirror,
-        security,
-        updates,
-        obsWorker: this.#obsWorker(plan),
-        extraPackages,
-        buildChroot,
+        worker: this.#worker,
       },
-      {
-        step: (step) => say(STEP_NAMES[step] ?? step),
-        line: (line) => {
-          say(line);
-          this.#logLine(line);
-        },
-      },
+      this.#progress(say),
       signal,
     );
     return `kernel ${this.#provisioned.kernelRelease}`;
   }
 
-  #obsWorker({ worker: planned }: CreatePlan): ObsWorkerFacts | undefined {
-    const worker = this.#worker;
-    if (planned === undefined || worker === undefined) return undefined;
-    const { instances, jobs, portBase } = worker;
-    return { ...planned.guest, instances, jobs, portBase };
+  /** A folder in the work folder, for whatever makes the root disk. */
+  get #rootDiskWork(): string {
+    return join(this.#work, "root-disk");
+  }
+
+  #progress(say: (line: string) => void): ProvisionProgress {
+    return {
+      step: (step) => say(STEP_NAMES[step] ?? step),
+      line: (line) => {
+        say(line);
+        this.#logLine(line);
+      },
+    };
   }
 
   #logLine(line: string): void {
@@ -268,6 +258,7 @@ export class Creation {
     const { tries, bootTimeout: seconds } = this.#options;
     changePolicy(paths, { tries, bootTimeout: seconds });
     if (this.#worker !== undefined) writeWorker(paths, this.#worker);
+    if (made.image !== undefined) writeImport(paths, made.image);
     await rename(made.diskPath, paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);

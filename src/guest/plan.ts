@@ -24,28 +24,16 @@ import { checkName } from "./name.ts";
 import { presentVirtiofsObstacle, requireNetwork } from "./session.ts";
 import { planWorker, type WorkerPlan, type WorkerWishes } from "./worker-plan.ts";
 
-export interface CreateOptions {
+/** What a person can wish of any new guest, however its root disk comes about. */
+export interface GuestWishes {
   readonly name: string;
-  readonly suite: string;
-  /** Of the programs in the guest; the host's when undefined. As a person typed it. */
-  readonly arch: string | undefined;
-  readonly guestKernelArch: GuestKernelChoice;
-  readonly secondStage: SecondStageChoice;
   readonly memoryBytes: number;
   readonly cpus: number;
-  readonly diskBytes: number;
   /** What its /boot may take, in bytes; null for no limit, undefined for the default. */
   readonly bootBytes: number | null | undefined;
   readonly share: "auto" | "virtiofs" | "9p";
   readonly accel: AccelChoice;
   readonly network: NetworkSpec;
-  readonly kernelPackage: string | undefined;
-  readonly mirror: string | undefined;
-  readonly securityMirror: string | undefined;
-  /** false: without the security suite. */
-  readonly security: boolean;
-  /** false: without SUITE-updates. */
-  readonly updates: boolean;
   /** A file with public keys that may log in, beside bootshare's own. */
   readonly sshKeyFile: string | undefined;
   /** Leave what a failed step made where it is. */
@@ -54,10 +42,27 @@ export interface CreateOptions {
   readonly tries: number | undefined;
   /** Seconds; 0 for no limit. */
   readonly bootTimeout: number | undefined;
-  /** What it is to work for; undefined for a guest without a role. */
-  readonly worker?: WorkerWishes | undefined;
   /** For its metadata, of a guest that works for nobody: what bootshare itself uses it for, a plain word. */
   readonly role?: string;
+}
+
+/** Of a guest that is installed from Debian's packages. */
+export interface CreateOptions extends GuestWishes {
+  readonly suite: string;
+  /** Of the programs in the guest; the host's when undefined. As a person typed it. */
+  readonly arch: string | undefined;
+  readonly guestKernelArch: GuestKernelChoice;
+  readonly secondStage: SecondStageChoice;
+  readonly diskBytes: number;
+  readonly kernelPackage: string | undefined;
+  readonly mirror: string | undefined;
+  readonly securityMirror: string | undefined;
+  /** false: without the security suite. */
+  readonly security: boolean;
+  /** false: without SUITE-updates. */
+  readonly updates: boolean;
+  /** What it is to work for; undefined for a guest without a role. */
+  readonly worker?: WorkerWishes | undefined;
   /** Packages beside those that every guest has. */
   readonly extraPackages?: readonly string[];
   /** A path in the guest for a chroot that packages are built in (provision/build-chroot.ts). */
@@ -82,7 +87,11 @@ export interface CreatePlan {
 }
 
 /** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
-const KVM_NOT_WANTED: TrialResult = { accel: "kvm", usable: false, reason: "Emulation was asked for." };
+export const KVM_NOT_WANTED: TrialResult = {
+  accel: "kvm",
+  usable: false,
+  reason: "Emulation was asked for.",
+};
 
 /**
  * Chooses everything that can be chosen before anything is made, and finds what a person can have got wrong.
@@ -180,7 +189,8 @@ function guestArch(asked: string | undefined): DebianArch {
   });
 }
 
-function requireEmulator({ emulator, arch }: MachineShape): void {
+/** @throws {UserError} `EMULATOR_MISSING` */
+export function requireEmulator({ emulator, arch }: MachineShape): void {
   if (existsSync(emulator)) return;
   const [package13, package12] = emulatorPackages(arch);
   const names = package13 === package12 ? package13 : `${package13} (Debian 13) or ${package12} (Debian 12)`;

@@ -192,3 +192,17 @@ export function checkPublicKey(line: string): void {
     exitCode: EXIT.usage,
   });
 }
+
+/** `TYPE BASE64` of each public key in a text of lines, as a guest or an image has it: what is none is left out. */
+export function publicKeysIn(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    const [type, key] = line.trim().split(/\s+/);
+    const found = `${type ?? ""} ${key ?? ""}`;
+    try {
+      checkPublicKey(found);
+      return [found];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -58,6 +58,8 @@ export interface Provisioned {
   readonly firstInitrd: string | undefined;
   /** `TYPE BASE64` of each ssh host key: what known_hosts needs after the name. */
   readonly hostPublicKeys: readonly string[];
+  /** Absolute path of the image that the disk is a copy of, where it is one. */
+  readonly image?: string;
 }
 
 export type ProvisionStep = "prepare" | "bootstrap" | "chroot" | "disk";

@@ -12,7 +12,7 @@ import { EXIT, UserError } from "../../errors.ts";
 import { agentCommand } from "../../libvirt/virsh.ts";
 import { SHARE_TAG } from "../../paths.ts";
 import { run, runOk } from "../../process.ts";
-import { checkPublicKey } from "../../provision/guest-files.ts";
+import { publicKeysIn } from "../../provision/guest-files.ts";
 import { buildGuestPackage } from "../../provision/guest-package.ts";
 import type { ShareTransport } from "../../share/transport.ts";
 import { lastLines, printable } from "../../text.ts";
@@ -206,17 +206,7 @@ async function publicKey({ paths }: Guest): Promise<string> {
 
 /** Lines of a known_hosts file, of what a guest says are its public host keys. At most eight. */
 export function knownHosts(uuid: string, said: string): string {
-  const keys = said.split("\n").flatMap((line) => {
-    const [type, key] = line.trim().split(/\s+/);
-    const found = `${type ?? ""} ${key ?? ""}`;
-    try {
-      checkPublicKey(found);
-      return [found];
-    } catch {
-      return [];
-    }
-  });
-  return keys
+  return publicKeysIn(said)
     .slice(0, 8)
     .map((key) => `${uuid} ${key}\n`)
     .join("");

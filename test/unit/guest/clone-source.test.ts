@@ -8,6 +8,7 @@ const CLONABLE: SourceFacts = {
   ephemeral: false,
   everGood: true,
   worker: false,
+  foreign: false,
 };
 
 describe("the source of a clone", () => {
@@ -51,6 +52,12 @@ describe("the source of a clone", () => {
       { worker: true, state: "running" },
       "The guest w1 is a build worker, and a clone would register under its name.",
       "Make another one with 'bootshare create --role'.",
+    ],
+    [
+      "SOURCE_FOREIGN",
+      { foreign: true, state: "running" },
+      "The guest w1 was imported or adopted, and has no part that would give a clone a host name, keys and an id of its own.",
+      "Clone one that 'bootshare create' made, or import its image once more.",
     ],
   ])("is refused: %s, %o", (code, facts, message, hint) => {
     expect(sourceRefusal({ ...CLONABLE, ...facts })).toMatchObject({ code, message, hint, exitCode: 4 });

@@ -1,0 +1,46 @@
+/**
+ * Running Debian's tools on a disk image that somebody else made, without the rights to do harm with it. What is in an image is
+ * not trusted: neither its format, nor its partition table, nor a byte of its file systems. So the host's kernel never
+ * mounts it, and the programs that read it are outsiders: as root they run as the user that QEMU runs as, who owns nothing
+ * but guests' disks; in any case they get no other rights by what they start, and a bound of memory.
+ */
+import { type RunOptions, type RunResult, run } from "../../process.ts";
+
+/** Address space of each program, in bytes: debugfs and qemu-img take some tens of MiB, e2fsck some hundreds. */
+const MEMORY_BYTES = 4 * 2 ** 30;
+
+export interface Outsider {
+  readonly uid: number;
+  readonly gid: number;
+  /** The folder that they work in, theirs. They need no way to it: files in it are named relative to it. */
+  readonly folder: string;
+}
+
+/** The command that runs a program as an outsider. */
+export function asOutsider(
+  { uid, gid }: Pick<Outsider, "uid" | "gid">,
+  file: string,
+  args: readonly string[],
+  root: boolean = process.getuid?.() === 0,
+): { file: string; args: string[] } {
+  const user = root
+    ? [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    : [];
+  const limits = [`--as=${MEMORY_BYTES}`, "--core=0"];
+  return {
+    file: "prlimit",
+    args: [...limits, "--", "setpriv", ...user, "--no-new-privs", "--", file, ...args],
+  };
+}
+
+/** {@link run}, as an outsider, in its folder. `missing` and exit code 127 both say that the program is not there. */
+export async function runAsOutsider(
+  outsider: Outsider,
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const { file, args: all } = asOutsider(outsider, program, args);
+  const result = await run(file, all, { ...options, cwd: outsider.folder });
+  return { ...result, missing: result.missing || result.exitCode === 127 };
+}
