@@ -37,3 +37,4 @@ await cp("initrd", "dist/initrd", { recursive: true });
 await cp("guest-package", "dist/guest-package", { recursive: true });
 await cp("builder", "dist/builder", { recursive: true });
 await cp("import", "dist/import", { recursive: true });
+await cp("export", "dist/export", { recursive: true });

@@ -162,7 +162,13 @@ export function prunePairs(paths: GuestPaths, keepIds: readonly string[]): void 
   }
 }
 
-function copyFromShare(share: string, name: string, to: string, capBytes: number): Copied {
+/**
+ * Copies a file of a share that a guest may write to.
+ *
+ * @param capBytes more is refused
+ * @throws {UserError} `PAIR_UNFIT` for a file that is larger, and those of {@link openBootFile}
+ */
+export function copyFromShare(share: string, name: string, to: string, capBytes: number): Copied {
   // The file is opened with the rights of the share's owner; writing the copy is root's again.
   const { fd } = asOwner(share, () => openBootFile(share, name));
   try {

@@ -10,6 +10,7 @@ import { delete_ } from "./delete.ts";
 import { doctor } from "./doctor.ts";
 import { drain } from "./drain.ts";
 import { exec } from "./exec.ts";
+import { export_ } from "./export.ts";
 import { history } from "./history.ts";
 import { hook } from "./hook.ts";
 import { import_ } from "./import.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   adopt,
   import_,
+  export_,
   list,
   status,
   start,

@@ -12,8 +12,6 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
-  renameSync,
-  rmSync,
   statSync,
 } from "node:fs";
 import { copyFile, readFile, rename, statfs, writeFile } from "node:fs/promises";
@@ -24,7 +22,7 @@ import { changePolicy } from "../boot/policy.ts";
 import { storeProvided } from "../boot/stage.ts";
 import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
-import { makeGuestFolders, makeStateFolder } from "../folders.ts";
+import { makeGuestFolders } from "../folders.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
 import { domainXml } from "../libvirt/domain-create.ts";
@@ -51,6 +49,7 @@ import { checkName, lockName, requireFreeName } from "./name.ts";
 import { type CreatePlan, type GuestWishes, summaryOf, toMiB, userKeys } from "./plan.ts";
 import { qemuUser } from "./qemu-user.ts";
 import type { RootDiskSource } from "./root-disk.ts";
+import { keepWorkFolder, makeWorkFolder } from "./work-folder.ts";
 import { freePorts, type Worker, writeWorker } from "./worker.ts";
 import type { WorkerPlan } from "./worker-plan.ts";
 
@@ -137,8 +136,7 @@ export class Creation {
 
   /** For --keep: where a failed creation left things, which no later one clears away. */
   keep(): string[] {
-    // A work folder without a lock is nobody's to clear (see clearAbandoned).
-    rmSync(join(this.#work, "lock"), { force: true });
+    keepWorkFolder(this.#work);
     return [this.#work, this.#paths.dir].filter((folder) => existsSync(folder));
   }
 
@@ -162,16 +160,8 @@ export class Creation {
     return summaryOf(plan);
   }
 
-  /** Makes the work folder, and clears away what killed creations left: their locks went with them. */
   async #reserve(): Promise<void> {
-    const { root, guests, work } = statePaths();
-    for (const folder of [root, guests, work]) makeStateFolder(folder);
-    await clearAbandoned(work);
-    // It has its name only when it is locked: what has a name and no lock was kept by --keep.
-    const fresh = join(work, `${NEW}${this.#uuid}`);
-    mkdirSync(fresh, { mode: workMode().folderMode });
-    if (!tryLock(openSync(join(fresh, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
-    renameSync(fresh, this.#work);
+    await makeWorkFolder(this.#work);
     this.#undo.push({
       what: this.#work,
       run: async () => await removeFolder(this.#work),
@@ -413,28 +403,6 @@ async function requireSpace(): Promise<void> {
       hint: `Free some space, or mount a larger file system at ${root}.`,
     },
   );
-}
-
-/** How the name of a work folder begins that is not locked yet, and how long that may last, in milliseconds. */
-const NEW = ".new-";
-const NEW_MS = 60_000;
-
-async function clearAbandoned(work: string): Promise<void> {
-  for (const entry of readdirSync(work, { withFileTypes: true })) {
-    if (!entry.isDirectory()) continue;
-    const folder = join(work, entry.name);
-    if (entry.name.startsWith(NEW)) {
-      const age = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > NEW_MS) await removeFolder(folder);
-      continue;
-    }
-    const lock = join(work, entry.name, "lock");
-    if (!existsSync(lock)) continue;
-    const fd = openSync(lock, "a", 0o600);
-    const abandoned = tryLock(fd);
-    closeSync(fd);
-    if (abandoned) await removeFolder(folder);
-  }
 }
 
 async function destroyIfRunning(uuid: string): Promise<void> {

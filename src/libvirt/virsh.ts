@@ -87,12 +87,24 @@ export async function dumpXml(uuid: string, options: DumpOptions = {}): Promise<
 
 /** Defines a domain, or redefines the one of the same UUID and name. libvirt checks the XML against its schema. */
 export async function defineDomain(xml: string): Promise<void> {
+  await withXmlFile(xml, async (file) => await virsh(["define", "--validate", file]));
+}
+
+/** Starts a domain that libvirt forgets when it goes off. */
+export async function createTransientDomain(xml: string): Promise<void> {
+  await withXmlFile(
+    xml,
+    async (file) => await virsh(["create", "--validate", file], { timeoutMs: START_TIMEOUT_MS }),
+  );
+}
+
+async function withXmlFile(xml: string, act: (file: string) => Promise<unknown>): Promise<void> {
   // virsh opens a file by name, and /dev/stdin cannot be opened where it is a socket, as Node's pipes are.
   const dir = await mkdtemp(join(tmpdir(), "bootshare-define-"));
   try {
     const file = join(dir, "domain.xml");
     await writeFile(file, xml, { mode: 0o600 });
-    await virsh(["define", "--validate", file]);
+    await act(file);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -22,6 +22,16 @@ export interface ExtEntry {
   readonly size: number;
 }
 
+/** What is to be changed in a file system. What is removed goes first; paths are absolute and of plain names. */
+export interface ExtChange {
+  readonly files?: readonly ExtFile[];
+  readonly links?: readonly { readonly path: string; readonly target: string }[];
+  /** Files and links; what is not there is none. */
+  readonly removed?: readonly string[];
+  /** Empty folders, after all else. One that is not empty stays. */
+  readonly removedFolders?: readonly string[];
+}
+
 /** Something to be put into an image, root's. */
 export interface ExtFile {
   /** Absolute in the file system, of plain names. Folders that are missing are made, 0755. */
@@ -125,12 +135,12 @@ export class ExtFileSystem {
   }
 
   /**
-   * Puts files in, in place of what has their names, and links.
+   * Puts files and links in, in place of what has their names, and takes others out.
    *
    * @throws {UserError} `IMAGE_NOT_WRITTEN` unless all of it can be read back
    */
-  async put(files: readonly ExtFile[], links: readonly { path: string; target: string }[]): Promise<void> {
-    const commands: string[] = [];
+  async change({ files = [], links = [], removed = [], removedFolders = [] }: ExtChange): Promise<void> {
+    const commands = removed.map((path) => `rm ${path}`);
     const folders = new Map<string, number>();
     for (const { path, folderMode = 0o755 } of [
       ...files,
@@ -148,6 +158,7 @@ export class ExtFileSystem {
       commands.push(`rm ${path}`, `write ${fresh(index)} ${path}`, ...owned(path, 0o100000 | mode));
     }
     for (const { path, target } of links) commands.push(`rm ${path}`, `symlink ${path} ${target}`);
+    commands.push(...removedFolders.map((path) => `rmdir ${path}`));
     const input = `${commands.join("\n")}\n`;
     const { stderr } = await this.#run("debugfs", ["-w", "-f", "-", this.#device], input);
     for (const [index, { path, content, mode }] of files.entries()) {

@@ -28,7 +28,7 @@ const SECTOR = 512;
 /** More partitions than any installed system has: what lies beyond is not looked at. */
 const MAX_PARTITIONS = 64;
 
-/** Reads what `partx --show --raw --noheadings --output NR,START,SECTORS,UUID` prints, in sectors of 512 bytes. */
+/** Reads what `partx --raw --noheadings --output NR,START,SECTORS,UUID` prints, in sectors of 512 bytes. */
 export function parsePartitions(text: string): Extent[] {
   return text
     .split("\n")
@@ -71,12 +71,17 @@ export async function volumesOf(
   signal: AbortSignal,
 ): Promise<Volume[]> {
   const columns = "NR,START,SECTORS,UUID";
-  // It fails for a disk without a table.
-  const args = ["--show", "--raw", "--noheadings", "--sector-size", String(SECTOR), "--output", columns, raw];
+  const args = ["--raw", "--noheadings", "--sector-size", String(SECTOR), "--output", columns, raw];
   const table = await runAsOutsider(outsider, "partx", args, { signal });
   signal.throwIfAborted();
   if (table.missing) throw missingProgram("partx");
-  const partitions = parsePartitions(table.exitCode === 0 ? table.stdout : "");
+  const none = /failed to read partition table/.test(table.stderr);
+  if (table.exitCode !== 0 && !none) {
+    throw new UserError("PROGRAM_FAILED", `partx failed with exit code ${table.exitCode}.`, {
+      detail: lastLines(table.stderr),
+    });
+  }
+  const partitions = parsePartitions(table.stdout);
   const whole: Extent = { number: undefined, offset: 0, bytes, partUuid: undefined };
   const extents = partitions.length === 0 ? [whole] : partitions;
   const volumes: Volume[] = [];

@@ -18,6 +18,11 @@ function mountOf(line: string): Mount | undefined {
   return spec === undefined || file === undefined || type === undefined ? undefined : { spec, file, type };
 }
 
+/** Before the share's line. */
+export const IMPORT_COMMENT = "# /boot is a folder of the host.";
+/** Before a line that is not in force as long as the share is /boot. */
+export const WAS_BEFORE = "# before bootshare: ";
+
 /** What {@link importedFstab} could not see to. */
 export interface FstabChange {
   readonly text: string;
@@ -39,12 +44,12 @@ export function importedFstab(text: string, rootUuid: string, shareLine: string)
     .map((line) => {
       const mount = mountOf(line);
       if (mount === undefined) return line;
-      if (mount.file === "/boot" || mount.file.startsWith("/boot/")) return `# before bootshare: ${line}`;
+      if (mount.file === "/boot" || mount.file.startsWith("/boot/")) return WAS_BEFORE + line;
       if (!mount.spec.startsWith("/dev/")) return line;
       if (mount.file === "/") return line.replace(mount.spec, () => `UUID=${rootUuid}`);
       // Names of the device mapper are given by the guest itself.
       if (!mount.spec.startsWith("/dev/mapper/")) doubtful.push(mount.file);
       return line;
     });
-  return { text: [...lines, "# /boot is a folder of the host.", shareLine, ""].join("\n"), doubtful };
+  return { text: [...lines, IMPORT_COMMENT, shareLine, ""].join("\n"), doubtful };
 }

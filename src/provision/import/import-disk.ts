@@ -209,7 +209,10 @@ export async function changeImage(
     { path: `${IMPORT}/bootshare-guest.deb`, content: await guestPackage(), mode: 0o644 },
     ...hostKeys.files,
   ];
-  await fs.put(files, [{ path: `${UNITS}/multi-user.target.wants/${UNIT}`, target: `../${UNIT}` }]);
+  await fs.change({
+    files,
+    links: [{ path: `${UNITS}/multi-user.target.wants/${UNIT}`, target: `../${UNIT}` }],
+  });
   const args = ["convert", "-f", "raw", "-O", "qcow2", RAW, QCOW2];
   const converted = await runAsOutsider(outsider, "qemu-img", args, { signal });
   signal.throwIfAborted();

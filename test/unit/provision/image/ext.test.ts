@@ -37,16 +37,16 @@ describe("an ext4 file system in an image", () => {
 
   it("has what is put into it, root's, in place of what was there", async () => {
     const bytes = Buffer.from([0, 1, 255, 10, 10]);
-    await fs.put([{ path: "/etc/fstab", content: "old\n", mode: 0o600 }], []);
-    await fs.put(
-      [
+    await fs.change({ files: [{ path: "/etc/fstab", content: "old\n", mode: 0o600 }] });
+    await fs.change({
+      files: [
         { path: "/etc/fstab", content: "# new\n\n", mode: 0o644 },
         { path: "/root/.ssh/authorized_keys", content: "key\n", mode: 0o600, folderMode: 0o700 },
         { path: "/var/lib/x/first-boot", content: "#!/bin/sh\n", mode: 0o755 },
         { path: "/var/lib/x/p.deb", content: bytes, mode: 0o644 },
       ],
-      [{ path: "/etc/systemd/system/multi-user.target.wants/x.service", target: "../x.service" }],
-    );
+      links: [{ path: "/etc/systemd/system/multi-user.target.wants/x.service", target: "../x.service" }],
+    });
     await fs.check();
     expect(await fs.text("/etc/fstab")).toBe("# new\n\n");
     expect(await fs.list("/etc")).toContainEqual({ name: "fstab", kind: "file", mode: 0o644, size: 7 });
@@ -70,7 +70,7 @@ describe("an ext4 file system in an image", () => {
 
   it("that is full is an error, with what debugfs said", async () => {
     const content = Buffer.alloc(64 * OFFSET, 1);
-    await expect(fs.put([{ path: "/big", content, mode: 0o644 }], [])).rejects.toMatchObject({
+    await expect(fs.change({ files: [{ path: "/big", content, mode: 0o644 }] })).rejects.toMatchObject({
       code: "IMAGE_NOT_WRITTEN",
       message: "/big could not be written into the copy of the image.",
     });

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { parseBlkid, parsePartitions } from "../../../../src/provision/image/volumes.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { parseBlkid, parsePartitions, volumesOf } from "../../../../src/provision/image/volumes.ts";
 
 describe("parsePartitions", () => {
   it("reads what partx prints, in bytes", () => {
@@ -31,5 +35,54 @@ describe("parseBlkid", () => {
 
   it("never throws", () => {
     fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => typeof parseBlkid(text) === "object"));
+  });
+});
+
+describe("volumesOf", () => {
+  const folder = mkdtempSync(join(tmpdir(), "bootshare-volumes-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const MIB = 2 ** 20;
+  const BYTES = 32 * MIB;
+  const env = { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` };
+  const outsider = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, folder };
+  const { signal } = new AbortController();
+  const make = (name: string): string => {
+    const file = join(folder, name);
+    writeFileSync(file, "");
+    truncateSync(file, BYTES);
+    return file;
+  };
+  const ext4 = async (file: string, offset: number, label: string): Promise<void> => {
+    const options = ["-q", "-t", "ext4", "-L", label, "-E", `offset=${offset}`];
+    await execa("mke2fs", [...options, file, "8M"], { env });
+  };
+
+  it("sees the partitions of a disk, and what they hold", async () => {
+    const file = make("gpt.raw");
+    const table = "label: gpt\nstart=2048, size=2048\nstart=4096, size=16384\nstart=20480, size=16384\n";
+    await execa("sfdisk", ["--quiet", "--no-reread", "--no-tell-kernel", file], { env, input: table });
+    await ext4(file, 2 * MIB, "a root");
+    const volumes = await volumesOf("gpt.raw", BYTES, outsider, signal);
+    expect(
+      volumes.map(({ number, offset, bytes, type, label }) => [number, offset, bytes, type, label]),
+    ).toEqual([
+      [1, MIB, MIB, undefined, undefined],
+      [2, 2 * MIB, 8 * MIB, "ext4", "a root"],
+      [3, 10 * MIB, 8 * MIB, undefined, undefined],
+    ]);
+    expect(volumes[1]?.partUuid).toMatch(/^[0-9a-f-]{36}$/);
+    expect(volumes[1]?.uuid).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it("sees a disk without partitions as one volume", async () => {
+    await ext4(make("whole.raw"), 0, "whole");
+    expect(await volumesOf("whole.raw", BYTES, outsider, signal)).toEqual([
+      expect.objectContaining({ number: undefined, offset: 0, bytes: BYTES, type: "ext4", label: "whole" }),
+    ]);
+  });
+
+  it("sees nothing on an empty disk", async () => {
+    make("empty.raw");
+    expect(await volumesOf("empty.raw", BYTES, outsider, signal)).toMatchObject([{ type: undefined }]);
   });
 });

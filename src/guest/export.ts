@@ -1,0 +1,303 @@
+/**
+ * Gives a guest back to its owner as an ordinary domain: with /boot on its disk, and a boot loader where its architecture has
+ * one. All is done on a copy, whose last boot under bootshare takes bootshare's parts out; until that has succeeded the guest
+ * is as it was. Then the disk gets its place, the domain is defined anew, and the guest's folder goes away, in this order: a
+ * process that is killed leaves the guest, or an ordinary domain with a folder that nobody needs.
+ */
+import { randomUUID } from "node:crypto";
+import { chmodSync, chownSync, existsSync, mkdirSync, statfsSync, statSync } from "node:fs";
+import { copyFile, link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
+import { copyFromShare } from "../boot/stage.ts";
+import { syncFile, syncFolder } from "../boot/sync.ts";
+import { bootTimeout } from "../boot/timeout.ts";
+import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { INITRD_MAX_BYTES } from "../kernel/limits.ts";
+import { type Boots, finishingDomainXml, ordinaryDomainXml } from "../libvirt/domain-export.ts";
+import {
+  createTransientDomain,
+  defineDomain,
+  destroyDomain,
+  domainStatuses,
+  dumpXml,
+} from "../libvirt/virsh.ts";
+import { statePaths } from "../paths.ts";
+import { type BootFile, prepareExport, takeExport } from "../provision/export/export-disk.ts";
+import type { LoaderPlan } from "../provision/export/loader.ts";
+import { readBootFolder } from "../share/folder.ts";
+import { mountShare } from "../share/mount.ts";
+import { lastLines, printable } from "../text.ts";
+import { isEphemeral } from "./abandoned.ts";
+import { ownDisk, removeUnusedBases } from "./bases.ts";
+import { deleteFolder, removeFolder } from "./delete.ts";
+import { exportRefusal } from "./export-source.ts";
+import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
+import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
+import { qemuUser } from "./qemu-user.ts";
+import { makeWorkFolder } from "./work-folder.ts";
+
+export interface ExportOptions {
+  /** Absolute path of the disk image that is made, which is not there. Files beside it begin with its name. */
+  readonly file: string;
+  /** Leave the guest as it is; only the disk is made, and the domain's XML beside it. */
+  readonly copy: boolean;
+  /** Seconds that its last boot may take; as long as any boot of its may where undefined. 0 for no limit. */
+  readonly bootTimeout: number | undefined;
+}
+
+export interface Exported {
+  /** Absolute paths of what was made. */
+  readonly files: readonly string[];
+  /** What boots it: a clause that follows "It boots". */
+  readonly boots: string;
+}
+
+/** The same reason as for a boot, and a loader's packages come over the network. */
+const FINISH_FACTOR = 3;
+
+/**
+ * Exports a guest.
+ *
+ * @param say a line on what is going on
+ * @throws {UserError} those of {@link exportRefusal}, `EXPORT_FILE_EXISTS`, `EXPORT_FOLDER_MISSING`, `NO_SPACE`,
+ *   `EXPORT_TIMEOUT`, `EXPORT_STARTED_MEANWHILE`, and those of export-disk.ts
+ * @throws the signal's reason when aborted; nothing is left of it then
+ */
+export async function exportGuest(
+  nameOrUuid: string,
+  options: ExportOptions,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Exported> {
+  const listed = await findGuest(nameOrUuid);
+  requirePlace(options.file);
+  return await withGuestLock(listed, LOCK_WAIT_MS, async () => {
+    const view = await requireSource(listed);
+    const work = join(statePaths().work, randomUUID());
+    await makeWorkFolder(work);
+    try {
+      return await exportIn(work, view, options, say, signal);
+    } finally {
+      await removeFolder(work);
+      await removeUnusedBases();
+    }
+  });
+}
+
+async function exportIn(
+  work: string,
+  view: GuestView,
+  { file, copy, bootTimeout: wanted }: ExportOptions,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Exported> {
+  const { uuid, name, paths, state } = view;
+  const definition = await definitionOf(view);
+  const rootUuid = /(?:^|\s)root=UUID=([0-9A-Fa-f-]+)/.exec(definition.cmdline ?? "")?.[1];
+  const good = state.good;
+  if (rootUuid === undefined || good === undefined)
+    throw new Error("a guest that can be exported has a root and was good");
+  requireRoom(paths.disk, work, file);
+  mountShare(paths.shareImage, paths.share);
+  const qemu = await qemuUser();
+  const outsider = { ...qemu, folder: join(work, "disk") };
+  const bootFiles = takeBootFiles(paths.share, join(work, "boot"));
+  ownDisk(paths.disk, qemu);
+  const wishes = { disk: paths.disk, rootUuid, kernelArch: definition.arch, bootFiles };
+  const ready = await prepareExport(wishes, outsider, say, signal);
+
+  const pair = { kernel: join(work, "vmlinuz"), initrd: join(work, "initrd.img") };
+  await copyFile(join(paths.pairs, good.id, "vmlinuz"), pair.kernel);
+  await copyFile(join(paths.pairs, good.id, "initrd.img"), pair.initrd);
+  const serialLog = join(work, "serial.log");
+  const limit = bootTimeout(wanted, definition.accel, true);
+  const timeoutMs = limit === undefined ? Number.POSITIVE_INFINITY : limit * FINISH_FACTOR * 1000;
+  say(
+    `booting the copy, which ${ready.loader.kind === "install" ? `installs ${ready.loader.loader.package}` : "finishes itself"}`,
+  );
+  const finishing = { name: `export-${uuid.slice(0, 8)}`, uuid: randomUUID() };
+  const xml = await dumpXml(uuid, { inactive: true, secrets: true });
+  const disk = { old: paths.disk, file: ready.raw, format: "raw" } as const;
+  await bootOnce(
+    finishingDomainXml(xml, { ...finishing, disk, boots: pair, serialLog }),
+    finishing.uuid,
+    view,
+    timeoutMs,
+    serialLog,
+    signal,
+  );
+  say("taking the disk");
+  const made = await takeExport(ready, outsider, await tailOf(serialLog), signal);
+
+  const boots = bootsBy(ready.loader, file);
+  const ordinary = ordinaryDomainXml(xml, { old: paths.disk, file, format: "qcow2" }, boots);
+  await requireUnchanged(view);
+  const files = [file];
+  await putInPlace(made, file);
+  if (typeof boots !== "string") {
+    await putInPlace(pair.kernel, boots.kernel);
+    await putInPlace(pair.initrd, boots.initrd);
+    files.push(boots.kernel, boots.initrd);
+  }
+  if (copy) {
+    await writeFile(`${file}.xml`, ordinary, { flag: "wx", mode: 0o600 });
+    files.push(`${file}.xml`);
+  } else {
+    say(`defining the domain ${name} anew`);
+    await defineDomain(ordinary);
+    await deleteFolder(uuid);
+  }
+  const why =
+    ready.loader.kind === "none"
+      ? `by the kernel that its domain names, because ${ready.loader.why}`
+      : undefined;
+  return { files, boots: why ?? "from its disk, by GRUB" };
+}
+
+function bootsBy({ kind }: LoaderPlan, file: string): Boots {
+  if (kind === "none") return { kernel: `${file}.vmlinuz`, initrd: `${file}.initrd.img` };
+  return kind === "own" ? "own loader" : "loader";
+}
+
+async function requireSource(listed: Guest): Promise<GuestView> {
+  const view = look(await findGuest(listed.uuid));
+  const { name, status, state, paths } = view;
+  const { cmdline } = await definitionOf(view);
+  const refusal = exportRefusal({
+    name,
+    state: status.state,
+    saved: status.saved,
+    ephemeral: isEphemeral(paths),
+    adopted: existsSync(paths.adopted),
+    everGood: state.good !== undefined,
+    rootByUuid: /(?:^|\s)root=UUID=/.test(cmdline ?? ""),
+  });
+  if (refusal !== undefined) throw refusal;
+  return view;
+}
+
+/** Copies the files of its /boot into a folder of one's own; links and folders stay where they are. */
+function takeBootFiles(share: string, folder: string): BootFile[] {
+  mkdirSync(folder, { mode: 0o700 });
+  return readBootFolder(share)
+    .filter(({ kind, problem, name }) => kind === "file" && problem === undefined && !name.includes("/"))
+    .map(({ name }) => {
+      const from = join(folder, name);
+      copyFromShare(share, name, from, INITRD_MAX_BYTES);
+      return { name, from };
+    });
+}
+
+/** Boots a domain that shuts itself down. */
+async function bootOnce(
+  xml: string,
+  uuid: string,
+  { name }: Guest,
+  timeoutMs: number,
+  serialLog: string,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  await createTransientDomain(xml);
+  const until = Date.now() + timeoutMs;
+  try {
+    for (;;) {
+      await sleep(2000, undefined, { signal });
+      if ((await domainStatuses()).every((one) => one.uuid !== uuid)) return;
+      if (Date.now() > until) {
+        throw new UserError(
+          "EXPORT_TIMEOUT",
+          `The copy of ${name} did not finish within ${Math.round(timeoutMs / 1000)} s.`,
+          {
+            exitCode: EXIT.timeout,
+            detail: await tailOf(serialLog),
+            hint: "--boot-timeout gives it longer. The guest itself is as it was.",
+          },
+        );
+      }
+    }
+  } catch (error) {
+    if ((await domainStatuses()).some((one) => one.uuid === uuid)) await destroyDomain(uuid);
+    throw error;
+  }
+}
+
+async function tailOf(serialLog: string): Promise<string> {
+  try {
+    return lastLines(stripVTControlCharacters(await readFile(serialLog, "latin1")));
+  } catch {
+    return "";
+  }
+}
+
+/** What was copied is what the guest still is. */
+async function requireUnchanged({ uuid, name, state }: GuestView): Promise<void> {
+  const now = look(await findGuest(uuid));
+  if (now.status.state === "shut off" && now.state.current?.id === state.current?.id) return;
+  throw new UserError(
+    "EXPORT_STARTED_MEANWHILE",
+    `The guest ${name} was started while its copy was made; it was left as it is.`,
+    {
+      exitCode: EXIT.conflict,
+      hint: "Stop it, and export it again.",
+    },
+  );
+}
+
+/** Gives a file its place, where nothing is; also on another file system. */
+async function putInPlace(from: string, to: string): Promise<void> {
+  const beside = `${to}.new`;
+  try {
+    await rename(from, beside);
+  } catch (error) {
+    if (errnoOf(error) !== "EXDEV") throw error;
+    await copyFile(from, beside);
+  }
+  // As libvirt leaves the disk of a domain that is off: root's, and nobody else's to read.
+  chmodSync(beside, 0o600);
+  if (process.getuid?.() === 0) chownSync(beside, 0, 0);
+  syncFile(beside);
+  // Unlike a rename it replaces nothing.
+  await link(beside, to);
+  await rm(beside);
+  syncFolder(dirname(to));
+}
+
+function requirePlace(file: string): void {
+  if (!existsSync(dirname(file)) || !statSync(dirname(file)).isDirectory()) {
+    throw new UserError("EXPORT_FOLDER_MISSING", `There is no folder ${printable(dirname(file))}.`, {
+      exitCode: EXIT.notFound,
+    });
+  }
+  const there = [file, `${file}.xml`, `${file}.vmlinuz`, `${file}.initrd.img`].find((one) => existsSync(one));
+  if (there === undefined) return;
+  throw new UserError("EXPORT_FILE_EXISTS", `${printable(there)} is there already.`, {
+    exitCode: EXIT.conflict,
+    hint: "Name another file, or remove it.",
+  });
+}
+
+/** A copy as raw, once more while it gets partitions, and the disk that is made of it. */
+const COPIES = 3;
+
+function requireRoom(disk: string, work: string, file: string): void {
+  const needed = statSync(disk).blocks * 512;
+  for (const [folder, times] of [
+    [work, COPIES],
+    [dirname(file), 1],
+  ] as const) {
+    const { bavail, bsize } = statfsSync(folder);
+    if (bavail * bsize >= needed * times) continue;
+    const [free, wanted] = [bavail * bsize, needed * times].map((bytes) => Math.ceil(bytes / 2 ** 20));
+    throw new UserError(
+      "NO_SPACE",
+      `There are only ${free} MiB free in ${printable(folder)}; the export needs about ${wanted} MiB.`,
+      {
+        exitCode: EXIT.unusable,
+        hint: "Free some space there.",
+      },
+    );
+  }
+}

@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { type ExportFacts, exportRefusal } from "../../../src/guest/export-source.ts";
+
+const EXPORTABLE: ExportFacts = {
+  name: "g1",
+  state: "shut off",
+  saved: false,
+  ephemeral: false,
+  adopted: false,
+  everGood: true,
+  rootByUuid: true,
+};
+
+describe("a guest that is exported", () => {
+  it("is off and was good", () => {
+    expect(exportRefusal(EXPORTABLE)).toBeUndefined();
+  });
+
+  it.each<[string, Partial<ExportFacts>, string, string]>([
+    [
+      "GUEST_RUNNING",
+      { state: "running" },
+      "The guest g1 is running, and only one that is off can be exported.",
+      "Stop it with 'bootshare stop g1'.",
+    ],
+    [
+      "GUEST_SAVED",
+      { saved: true },
+      "The guest g1 is saved: a part of what it has on its disk is in that file.",
+      "Let it finish: 'bootshare start g1', then 'bootshare stop g1'.",
+    ],
+    [
+      "EXPORT_ADOPTED",
+      { adopted: true, state: "running" },
+      "The guest g1 was adopted, and its disk was never bootshare's.",
+      "Give it back as it was: bootshare adopt g1 --undo",
+    ],
+    [
+      "EXPORT_EPHEMERAL",
+      { ephemeral: true, state: "running" },
+      "The guest g1 is there for one command, and goes away with it.",
+      "Export the guest that it was made from.",
+    ],
+    [
+      "EXPORT_NEVER_GOOD",
+      { everGood: false },
+      "No boot of the guest g1 was ever good, so nothing is known to boot its copy.",
+      "Start it with 'bootshare start g1 --wait', and stop it when it is good.",
+    ],
+    [
+      "EXPORT_ROOT_UNKNOWN",
+      { rootByUuid: false },
+      "The domain of the guest g1 does not name its root by UUID (root=UUID=…).",
+      "Say it so with 'virsh edit g1', and start it once.",
+    ],
+  ])("is refused: %s, %o", (code, facts, message, hint) => {
+    expect(exportRefusal({ ...EXPORTABLE, ...facts })).toMatchObject({ code, message, hint, exitCode: 4 });
+  });
+});
