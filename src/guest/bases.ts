@@ -153,7 +153,7 @@ export async function removeUnusedBases(): Promise<void> {
   });
 }
 
-/** How many bases a disk stands on, one upon another. */
+/** The bases that a disk stands on, one upon another, the newest first. */
 export function chainOf(disk: string): string[] {
   const chain: string[] = [];
   for (let below = peekBelow(disk); below !== undefined; below = peekBelow(below)) {

@@ -69,7 +69,8 @@ export function parseForwards(usernet: string): Forward[] {
   }));
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback interface that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
   return await new Promise((resolve, reject) => {
     const server = createServer();
     server.on("error", reject);

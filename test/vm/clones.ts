@@ -35,7 +35,9 @@ function testClones(guest: Shared): void {
   const { name } = guest;
   let folder: string;
   let before: readonly string[];
-  let basesBefore = 0;
+  let standsOn: readonly string[] = [];
+  /** What guest and clone stand on since. */
+  let base = "";
   /** Milliseconds that the clone took. */
   let cloned = Number.POSITIVE_INFINITY;
   beforeAll(async () => {
@@ -44,19 +46,26 @@ function testClones(guest: Shared): void {
     await ensureGuest(guest);
     before = (await inGuest(name, "sh", "-c", IDENTITY)).split("\n");
     await bootshare("stop", name);
-    basesBefore = bases();
+    const { uuid } = await statusOf(name);
+    standsOn = chainOf(guestPathsOf(uuid).disk);
   });
   afterAll(async () => {
     await tryBootshare("delete", "--force", CLONE);
     rmSync(folder, { recursive: true });
   });
-  /** Other guests may stand on some, on a machine that is not for tests alone. */
-  const bases = (): number => (existsSync(statePaths().bases) ? readdirSync(statePaths().bases).length : 0);
+  /** Bases that no disk stands on. Another guest's is one for the moment in which it is made. */
+  const unused = (): string[] => {
+    const { bases, guests } = statePaths();
+    const used = new Set(readdirSync(guests).flatMap((one) => chainOf(guestPaths(join(guests, one)).disk)));
+    return readdirSync(bases)
+      .map((one) => join(bases, one))
+      .filter((one) => !used.has(one));
+  };
 
-  /** Names of all folders with a disk that stands on a base. */
-  const overlays = (): string[] => {
+  /** Names of all folders with a disk that stands on the newest base of the guest. */
+  const overlaysOn = (): string[] => {
     const { guests } = statePaths();
-    return readdirSync(guests).filter((one) => chainOf(guestPaths(join(guests, one)).disk).length > 0);
+    return readdirSync(guests).filter((one) => chainOf(guestPaths(join(guests, one)).disk).includes(base));
   };
 
   it("takes a fraction of the time and the space of a guest", async () => {
@@ -67,14 +76,18 @@ function testClones(guest: Shared): void {
     const { disk, share } = guestPathsOf(made?.uuid ?? "");
     expect(readFileSync(disk).length).toBeLessThan(2 ** 20);
     expect(existsSync(join(share, IDENTITY_FILE))).toBe(true);
-    expect(bases()).toBe(basesBefore + 1);
+    expect(chainOf(disk)).toHaveLength(standsOn.length + 1);
+    base = chainOf(disk)[0] ?? "";
+    // The guest stands on the same.
+    expect(chainOf(guestPathsOf((await statusOf(name)).uuid).disk)).toEqual(chainOf(disk));
   });
 
   it("is refused for a name that is taken, and leaves nothing", async () => {
-    const there = overlays();
+    const there = overlaysOn();
     const { exitCode, stderr } = await tryBootshare("clone", name, CLONE);
     expect([exitCode, stderr]).toEqual([4, expect.stringContaining("[NAME_TAKEN]")]);
-    expect([overlays(), bases()]).toEqual([there, basesBefore + 1]);
+    expect(overlaysOn()).toEqual(there);
+    await expect.poll(unused, { timeout: 30_000 }).toEqual([]);
   });
 
   it("runs a program in an ephemeral one, whose exit code it has, and deletes it", async () => {
@@ -122,6 +135,7 @@ function testClones(guest: Shared): void {
     expect((await inGuest(name, "sh", "-c", IDENTITY)).split("\n")).toEqual(before);
     expect(await statusOf(name)).toMatchObject({ boot: "good" });
     // The guest itself stands on it.
-    expect(bases()).toBe(basesBefore + 1);
+    expect(chainOf(guestPathsOf((await statusOf(name)).uuid).disk)).toHaveLength(standsOn.length + 1);
+    await expect.poll(unused, { timeout: 30_000 }).toEqual([]);
   });
 }

@@ -1,7 +1,23 @@
-/** Source packages that are made by hand: they build in a second, with nothing but what is in every chroot. */
+/** Building packages: what `bootshare build` says, and source packages made by hand that build in a second. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { virsh } from "./machine.ts";
+
+/** One result of `bootshare build --json`. */
+export interface BuildResult {
+  readonly package: string;
+  readonly result: string;
+  readonly stage: string | null;
+  readonly files: string[];
+  readonly log: string | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+/** Guests of builds that are there still. */
+export async function buildsLeft(): Promise<string[]> {
+  return (await virsh("list", "--all", "--name")).split("\n").filter((name) => name.startsWith("build-"));
+}
 
 /**
  * Makes `NAME_1.0.dsc` and what belongs to it.

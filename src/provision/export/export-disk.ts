@@ -2,7 +2,7 @@
  * The disk of a guest that is exported: a copy, in whose root file system /boot is again, with a unit that takes bootshare's parts
  * out at the next boot (export/). A disk without partitions is given some, so that a loader has a place.
  */
-import { chmod, chown, mkdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.ts";
 import type { DebianArch } from "../../kernel/arch.ts";
@@ -11,7 +11,7 @@ import { missingProgram, type RunOptions } from "../../process.ts";
 import { lastLines } from "../../text.ts";
 import { fillIn } from "../guest-files.ts";
 import { ExtFileSystem, isPlainName } from "../image/ext.ts";
-import { type Outsider, runAsOutsider } from "../image/outsider.ts";
+import { makeOutsiderFolder, type Outsider, runAsOutsider } from "../image/outsider.ts";
 import { type Volume, volumesOf } from "../image/volumes.ts";
 import { extVolumes, volumeOf } from "../import/find-root.ts";
 import { parseFstab } from "../import/fstab.ts";
@@ -66,10 +66,9 @@ export async function prepareExport(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<ReadyDisk> {
-  const { folder, uid, gid } = outsider;
-  await mkdir(folder, { recursive: true });
-  await chmod(folder, 0o711);
-  if (process.getuid?.() === 0) await chown(folder, uid, gid);
+  const { folder } = outsider;
+  // QEMU, which reaches the disk by its path, is the same user where we are root.
+  await makeOutsiderFolder(outsider, folder, 0o700);
   say("copying its disk");
   await must(outsider, "qemu-img", ["convert", "-f", "qcow2", "-O", "raw", disk, RAW], { signal });
   await chmod(join(folder, RAW), 0o600);
@@ -104,6 +103,7 @@ export async function prepareExport(
   }
   const place = bootVolume === root ? "/boot" : "";
   const bootFs = bootVolume === root ? fs : new ExtFileSystem(outsider, RAW, bootVolume.offset, signal);
+  if (bootFs !== fs) await bootFs.check();
   await replaceBoot(bootFs, place, bootFiles);
   const unit = fillIn(await shipped(UNIT), {
     PACKAGE: loader.kind === "install" ? loader.loader.package : "none",
@@ -175,6 +175,8 @@ export async function takeExport(
   consoleTail: string,
   signal: AbortSignal,
 ): Promise<string> {
+  // libvirt lent it to QEMU, and gives it back to whose it was only where the file system remembers that.
+  if (process.getuid?.() === 0) await chown(join(outsider.folder, RAW), outsider.uid, outsider.gid);
   const fs = new ExtFileSystem(outsider, RAW, root.offset, signal);
   await fs.check();
   const left = (await fs.list(EXPORT))?.map(({ name }) => name) ?? [];

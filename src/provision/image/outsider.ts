@@ -4,6 +4,7 @@
  * mounts it, and the programs that read it are outsiders: as root they run as the user that QEMU runs as, who owns nothing
  * but guests' disks; in any case they get no other rights by what they start, and a bound of memory.
  */
+import { chmod, chown, mkdir } from "node:fs/promises";
 import { type RunOptions, type RunResult, run } from "../../process.ts";
 
 /** Address space of each program, in bytes: debugfs and qemu-img take some tens of MiB, e2fsck some hundreds. */
@@ -43,4 +44,15 @@ export async function runAsOutsider(
   const { file, args: all } = asOutsider(outsider, program, args);
   const result = await run(file, all, { ...options, cwd: outsider.folder });
   return { ...result, missing: result.missing || result.exitCode === 127 };
+}
+
+/** Makes a folder that is the outsider's: its own, or one in it. */
+export async function makeOutsiderFolder(
+  { uid, gid }: Outsider,
+  folder: string,
+  mode: number,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, mode);
+  if (process.getuid?.() === 0) await chown(folder, uid, gid);
 }

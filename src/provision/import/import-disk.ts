@@ -3,7 +3,7 @@
  * share there, bootshare's key may log in, and at its first boot it installs the parts that report its boots. Everything is
  * done by programs that need no rights (image/outsider.ts); the host's kernel never mounts it.
  */
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXIT, UserError } from "../../errors.ts";
@@ -14,7 +14,7 @@ import { publicKeysIn } from "../guest-files.ts";
 import { buildGuestPackage } from "../guest-package.ts";
 import { type ExtEntry, type ExtFile, ExtFileSystem, isPlainName } from "../image/ext.ts";
 import { copyImage, type ImageFormat } from "../image/image-file.ts";
-import { type Outsider, runAsOutsider } from "../image/outsider.ts";
+import { makeOutsiderFolder, type Outsider, runAsOutsider } from "../image/outsider.ts";
 import { type Volume, volumesOf } from "../image/volumes.ts";
 import { extVolumes, noRoot, volumeOf } from "./find-root.ts";
 import { importedFstab, type Mount, parseFstab } from "./fstab.ts";
@@ -46,7 +46,7 @@ export interface OpenImage {
  * Copies an image into a folder and finds out what is on it.
  *
  * @param file the image
- * @param user who the outsider is
+ * @param outsider its folder is made, and is for this alone
  * @throws {UserError} those of image/, `IMAGE_ROOT_NOT_FOUND`, `IMAGE_NOT_DEBIAN`, `ARCH_UNKNOWN`, `IMAGE_NO_SYSTEMD`,
  *   `IMAGE_BOOT_NOT_FOUND`, `IMAGE_BOOT_TOO_LARGE`
  */
@@ -56,13 +56,9 @@ export async function openImage(
   outsider: Outsider,
   signal: AbortSignal,
 ): Promise<OpenImage> {
-  const { folder, uid, gid } = outsider;
+  const { folder } = outsider;
   const bootDir = join(folder, BOOT);
-  for (const dir of [folder, bootDir]) {
-    await mkdir(dir, { recursive: true });
-    await chmod(dir, 0o700);
-    if (process.getuid?.() === 0) await chown(dir, uid, gid);
-  }
+  for (const dir of [folder, bootDir]) await makeOutsiderFolder(outsider, dir, 0o700);
   await copyImage(file, format, RAW, outsider, signal);
   const { size } = await stat(join(folder, RAW));
   const volumes = await volumesOf(RAW, size, outsider, signal);
