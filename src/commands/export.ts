@@ -27,7 +27,7 @@ export const export_ = defineCommand({
     ["bootshare export vm1 --disk /srv/vm1.qcow2 --copy", "a disk and a domain to take elsewhere"],
   ],
   schema: z.object({
-    disk: z.string({ error: "a file for the disk" }),
+    disk: z.string({ error: "the disk needs a place" }),
     copy: z.boolean().default(false),
     bootTimeout: bootTimeoutSchema,
   }),

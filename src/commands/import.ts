@@ -17,7 +17,7 @@ export const import_ = defineCommand({
     ["bootshare import debian-12-genericcloud-amd64.qcow2 --name cloud1", "an image for clouds"],
     ["bootshare import rootfs.ext4 --name vm1 --memory 1G", "an image that debvm-create made"],
   ],
-  schema: z.object({ ...newGuestShape, name: z.string({ error: "a name for the guest" }) }),
+  schema: z.object({ ...newGuestShape, name: z.string({ error: "the new guest needs one" }) }),
   action: async ([image = ""], options) => {
     const wishes = guestWishes(options.name, options);
     const disk = new ImageDisk(image, wishes);
