@@ -34,7 +34,7 @@ describe("an image that debvm made", () => {
   let kernel = "";
   beforeAll(async () => {
     await remove();
-    folder = mkdtempSync(join(tmpdir(), "bootshare-import-"));
+    folder = mkdtempSync(join(tmpdir(), "imported-"));
     image = join(folder, "rootfs.ext4");
     disk = join(folder, "exported.qcow2");
     await execa("chmod", ["755", folder]);
