@@ -65,3 +65,8 @@ export function exportRefusal(facts: ExportFacts): UserError | undefined {
   }
   return undefined;
 }
+
+/** The UUID of the root file system on a kernel's command line; undefined where it is named otherwise, or not at all. */
+export function rootUuidIn(cmdline: string | undefined): string | undefined {
+  return /(?:^|\s)root=UUID=([0-9A-Fa-f-]+)(?:\s|$)/.exec(cmdline ?? "")?.[1];
+}

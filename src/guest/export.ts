@@ -30,9 +30,9 @@ import { readBootFolder } from "../share/folder.ts";
 import { mountShare } from "../share/mount.ts";
 import { lastLines, printable } from "../text.ts";
 import { isEphemeral } from "./abandoned.ts";
-import { ownDisk, removeUnusedBases } from "./bases.ts";
+import { chainOf, ownDisk, removeUnusedBases } from "./bases.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
-import { exportRefusal } from "./export-source.ts";
+import { exportRefusal, rootUuidIn } from "./export-source.ts";
 import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { qemuUser } from "./qemu-user.ts";
@@ -95,7 +95,7 @@ async function exportIn(
 ): Promise<Exported> {
   const { uuid, name, paths, state } = view;
   const definition = await definitionOf(view);
-  const rootUuid = /(?:^|\s)root=UUID=([0-9A-Fa-f-]+)/.exec(definition.cmdline ?? "")?.[1];
+  const rootUuid = rootUuidIn(definition.cmdline);
   const good = state.good;
   if (rootUuid === undefined || good === undefined)
     throw new Error("a guest that can be exported has a root and was good");
@@ -133,27 +133,25 @@ async function exportIn(
 
   const boots = bootsBy(ready.loader, file);
   const ordinary = ordinaryDomainXml(xml, { old: paths.disk, file, format: "qcow2" }, boots);
+  const files: (readonly [from: string, to: string])[] = [[made, file]];
+  if (typeof boots !== "string") files.push([pair.kernel, boots.kernel], [pair.initrd, boots.initrd]);
+  const xmlFile = join(work, "domain.xml");
+  await writeFile(xmlFile, ordinary);
+  if (copy) files.push([xmlFile, `${file}.xml`]);
   await requireUnchanged(view);
-  const files = [file];
-  await putInPlace(made, file);
-  if (typeof boots !== "string") {
-    await putInPlace(pair.kernel, boots.kernel);
-    await putInPlace(pair.initrd, boots.initrd);
-    files.push(boots.kernel, boots.initrd);
-  }
-  if (copy) {
-    await writeFile(`${file}.xml`, ordinary, { flag: "wx", mode: 0o600 });
-    files.push(`${file}.xml`);
-  } else {
+  await placeAll(files, async () => {
+    if (copy) return;
     say(`defining the domain ${name} anew`);
     await defineDomain(ordinary);
-    await deleteFolder(uuid);
-  }
-  const why =
-    ready.loader.kind === "none"
-      ? `by the kernel that its domain names, because ${ready.loader.why}`
-      : undefined;
-  return { files, boots: why ?? "from its disk, by GRUB" };
+  });
+  if (!copy) await deleteFolder(uuid);
+  return { files: files.map(([, to]) => to), boots: bootsPhrase(ready.loader) };
+}
+
+function bootsPhrase(loader: LoaderPlan): string {
+  return loader.kind === "none"
+    ? `by the kernel that its domain names, because ${loader.why}`
+    : "from its disk, by GRUB";
 }
 
 function bootsBy({ kind }: LoaderPlan, file: string): Boots {
@@ -172,7 +170,7 @@ async function requireSource(listed: Guest): Promise<GuestView> {
     ephemeral: isEphemeral(paths),
     adopted: existsSync(paths.adopted),
     everGood: state.good !== undefined,
-    rootByUuid: /(?:^|\s)root=UUID=/.test(cmdline ?? ""),
+    rootByUuid: rootUuidIn(cmdline) !== undefined,
   });
   if (refusal !== undefined) throw refusal;
   return view;
@@ -246,6 +244,24 @@ async function requireUnchanged({ uuid, name, state }: GuestView): Promise<void>
   );
 }
 
+/** Gives files their places and does what is to be done then; when that fails, they go away again. */
+async function placeAll(
+  files: readonly (readonly [from: string, to: string])[],
+  then: () => Promise<void>,
+): Promise<void> {
+  const placed: string[] = [];
+  try {
+    for (const [from, to] of files) {
+      await putInPlace(from, to);
+      placed.push(to);
+    }
+    await then();
+  } catch (error) {
+    for (const one of placed) await rm(one, { force: true });
+    throw error;
+  }
+}
+
 /** Gives a file its place, where nothing is; also on another file system. */
 async function putInPlace(from: string, to: string): Promise<void> {
   const beside = `${to}.new`;
@@ -259,9 +275,14 @@ async function putInPlace(from: string, to: string): Promise<void> {
   chmodSync(beside, 0o600);
   if (process.getuid?.() === 0) chownSync(beside, 0, 0);
   syncFile(beside);
-  // Unlike a rename it replaces nothing.
-  await link(beside, to);
-  await rm(beside);
+  try {
+    // Unlike a rename it replaces nothing.
+    await link(beside, to);
+  } catch (error) {
+    throw errnoOf(error) === "EEXIST" ? isThere(to) : error;
+  } finally {
+    await rm(beside);
+  }
   syncFolder(dirname(to));
 }
 
@@ -272,8 +293,11 @@ function requirePlace(file: string): void {
     });
   }
   const there = [file, `${file}.xml`, `${file}.vmlinuz`, `${file}.initrd.img`].find((one) => existsSync(one));
-  if (there === undefined) return;
-  throw new UserError("EXPORT_FILE_EXISTS", `${printable(there)} is there already.`, {
+  if (there !== undefined) throw isThere(there);
+}
+
+function isThere(file: string): UserError {
+  return new UserError("EXPORT_FILE_EXISTS", `${printable(file)} is there already.`, {
     exitCode: EXIT.conflict,
     hint: "Name another file, or remove it.",
   });
@@ -283,7 +307,8 @@ function requirePlace(file: string): void {
 const COPIES = 3;
 
 function requireRoom(disk: string, work: string, file: string): void {
-  const needed = statSync(disk).blocks * 512;
+  // With all that it stands on.
+  const needed = [disk, ...chainOf(disk)].reduce((sum, one) => sum + statSync(one).blocks * 512, 0);
   for (const [folder, times] of [
     [work, COPIES],
     [dirname(file), 1],

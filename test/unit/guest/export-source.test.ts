@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ExportFacts, exportRefusal } from "../../../src/guest/export-source.ts";
+import { type ExportFacts, exportRefusal, rootUuidIn } from "../../../src/guest/export-source.ts";
 
 const EXPORTABLE: ExportFacts = {
   name: "g1",
@@ -56,4 +56,15 @@ describe("a guest that is exported", () => {
   ])("is refused: %s, %o", (code, facts, message, hint) => {
     expect(exportRefusal({ ...EXPORTABLE, ...facts })).toMatchObject({ code, message, hint, exitCode: 4 });
   });
+});
+
+it.each([
+  ["root=UUID=620fb59c-f3a0-4911-896a-1be198aa85a1 ro console=ttyS0", "620fb59c-f3a0-4911-896a-1be198aa85a1"],
+  ["ro root=UUID=1A2B-3C4D", "1A2B-3C4D"],
+  ["root=/dev/vda1 ro", undefined],
+  ["xroot=UUID=1 root=LABEL=a", undefined],
+  ["", undefined],
+  [undefined, undefined],
+])("of %j the root is %j", (cmdline, uuid) => {
+  expect(rootUuidIn(cmdline)).toBe(uuid);
 });
