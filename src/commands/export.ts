@@ -33,7 +33,7 @@ export const export_ = defineCommand({
   }),
   action: async ([name = ""], { disk, copy, bootTimeout }) => {
     const say = (line: string): void => void process.stderr.write(`${printable(name)}: ${printable(line)}\n`);
-    const { files, boots } = await endedBySignals(
+    const { files, boots, leftOut } = await endedBySignals(
       async ({ signal }) => await exportGuest(name, { file: resolve(disk), copy, bootTimeout }, say, signal),
       (signal) =>
         new UserError("INTERRUPTED", `The export of ${printable(name)} was interrupted (${signal}).`),
@@ -44,6 +44,7 @@ export const export_ = defineCommand({
         : `${printable(name)} is an ordinary domain now: 'virsh start ${printable(name)}' starts it.`,
       `It boots ${boots}.`,
       ...files.map((file) => `  ${printable(file)}`),
+      ...(leftOut.length === 0 ? [] : [`Left out of its /boot: ${leftOut.join(", ")}`]),
     ]);
     return undefined;
   },

@@ -35,6 +35,7 @@ import { type GuestPaths, guestPathsOf, INIT32, statePaths, WORKER_FILE } from "
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
+import { requirePlainFile } from "../provision/image/outsider.ts";
 import type { Provisioned, ProvisionProgress, ProvisionStep } from "../provision/provision.ts";
 import { makeShareImage } from "../provision/share-image.ts";
 import { seedShare } from "../share/seed.ts";
@@ -250,6 +251,7 @@ export class Creation {
     if (this.#worker !== undefined) writeWorker(paths, this.#worker);
     if (made.image !== undefined) writeImport(paths, made.image);
     await rename(made.diskPath, paths.disk);
+    requirePlainFile(paths.disk);
     await copyFile(join(this.#work, "id_ed25519"), paths.sshKey);
     chmodSync(paths.sshKey, 0o600);
     const hosts = made.hostPublicKeys.map((key) => `${this.#uuid} ${key}\n`).join("");

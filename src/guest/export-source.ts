@@ -14,11 +14,18 @@ export interface ExportFacts {
   readonly everGood: boolean;
   /** Its kernel is told its root by the UUID of the file system. */
   readonly rootByUuid: boolean;
+  /** Disks that it may write to, beside bootshare's; folders of the host's, by their tags; snapshots. Printable. */
+  readonly otherDisks: readonly string[];
+  readonly otherFolders: readonly string[];
+  readonly snapshots: readonly string[];
+  /** Bootshare's disk is among its disks: an external snapshot, or a person, may have put another in its place. */
+  readonly ownDisk: boolean;
 }
 
 /** Why a guest cannot be exported as it is now; undefined for one that can. */
 export function exportRefusal(facts: ExportFacts): UserError | undefined {
   const { name, state, saved, ephemeral, adopted, everGood, rootByUuid } = facts;
+  const { otherDisks, otherFolders, snapshots, ownDisk } = facts;
   const refuse = (code: string, sentence: string, hint: string): UserError =>
     new UserError(code, sentence, { exitCode: EXIT.conflict, hint });
   if (adopted) {
@@ -61,6 +68,27 @@ export function exportRefusal(facts: ExportFacts): UserError | undefined {
       "EXPORT_ROOT_UNKNOWN",
       `The domain of the guest ${name} does not name its root by UUID (root=UUID=…).`,
       `Say it so with 'virsh edit ${name}', and start it once.`,
+    );
+  }
+  if (!ownDisk || otherDisks.length > 0) {
+    return refuse(
+      "EXPORT_OTHER_DISK",
+      `The guest ${name} has another disk than bootshare's (${otherDisks.join(", ") || "and not that one"}), which its copy would write to.`,
+      "Detach it with 'virsh edit', or mark it as read-only; after an external snapshot, commit that first.",
+    );
+  }
+  if (otherFolders.length > 0) {
+    return refuse(
+      "EXPORT_OTHER_FOLDER",
+      `The guest ${name} shares a folder with the host (${otherFolders.join(", ")}), which its copy would write to.`,
+      "Take it out with 'virsh edit', and put it back into the domain afterwards.",
+    );
+  }
+  if (snapshots.length > 0) {
+    return refuse(
+      "EXPORT_SNAPSHOTS",
+      `The guest ${name} has snapshots (${snapshots.join(", ")}), which an export does not keep.`,
+      "Delete them with 'virsh snapshot-delete'.",
     );
   }
   return undefined;

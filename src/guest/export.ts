@@ -5,7 +5,16 @@
  * process that is killed leaves the guest, or an ordinary domain with a folder that nobody needs.
  */
 import { randomUUID } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, statfsSync, statSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { copyFile, link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,7 +23,8 @@ import { copyFromShare } from "../boot/stage.ts";
 import { syncFile, syncFolder } from "../boot/sync.ts";
 import { bootTimeout } from "../boot/timeout.ts";
 import { EXIT, errnoOf, UserError } from "../errors.ts";
-import { INITRD_MAX_BYTES } from "../kernel/limits.ts";
+import type { BootEntry } from "../kernel/catalogue.ts";
+import { adoptionFacts } from "../libvirt/domain-adopt.ts";
 import { type Boots, finishingDomainXml, ordinaryDomainXml } from "../libvirt/domain-export.ts";
 import {
   createTransientDomain,
@@ -22,10 +32,13 @@ import {
   destroyDomain,
   domainStatuses,
   dumpXml,
+  snapshotNames,
 } from "../libvirt/virsh.ts";
-import { statePaths } from "../paths.ts";
+import { SHARE_TAG, statePaths } from "../paths.ts";
 import { type BootFile, prepareExport, takeExport } from "../provision/export/export-disk.ts";
 import type { LoaderPlan } from "../provision/export/loader.ts";
+import { isPlainName } from "../provision/image/ext.ts";
+import { requirePlainFile } from "../provision/image/outsider.ts";
 import { readBootFolder } from "../share/folder.ts";
 import { mountShare } from "../share/mount.ts";
 import { lastLines, printable } from "../text.ts";
@@ -52,6 +65,8 @@ export interface Exported {
   readonly files: readonly string[];
   /** What boots it: a clause that follows "It boots". */
   readonly boots: string;
+  /** What of its /boot is not on the disk: a loader's folders, names that are none. Printable. */
+  readonly leftOut: readonly string[];
 }
 
 /** The same reason as for a boot, and a loader's packages come over the network. */
@@ -61,8 +76,9 @@ const FINISH_FACTOR = 3;
  * Exports a guest.
  *
  * @param say a line on what is going on
- * @throws {UserError} those of {@link exportRefusal}, `EXPORT_FILE_EXISTS`, `EXPORT_FOLDER_MISSING`, `NO_SPACE`,
- *   `EXPORT_TIMEOUT`, `EXPORT_STARTED_MEANWHILE`, and those of export-disk.ts
+ * @throws {UserError} those of {@link exportRefusal}, `EXPORT_FILE_EXISTS`, `EXPORT_FOLDER_MISSING`,
+ *   `EXPORT_FOLDER_UNWRITABLE`, `NO_SPACE`, `EXPORT_TIMEOUT`, `EXPORT_STARTED_MEANWHILE`, `EXPORT_NOT_PLACED`, and those of
+ *   export-disk.ts
  * @throws the signal's reason when aborted; nothing is left of it then
  */
 export async function exportGuest(
@@ -75,6 +91,7 @@ export async function exportGuest(
   requirePlace(options.file);
   return await withGuestLock(listed, LOCK_WAIT_MS, async () => {
     const view = await requireSource(listed);
+    await endLeftover(view.uuid);
     const work = join(statePaths().work, randomUUID());
     await makeWorkFolder(work);
     try {
@@ -103,9 +120,16 @@ async function exportIn(
   mountShare(paths.shareImage, paths.share);
   const qemu = await qemuUser();
   const outsider = { ...qemu, folder: join(work, "disk") };
-  const bootFiles = takeBootFiles(paths.share, join(work, "boot"));
+  const boot = takeBootFiles(paths.share, join(work, "boot"));
   ownDisk(paths.disk, qemu);
-  const wishes = { disk: paths.disk, rootUuid, kernelArch: definition.arch, bootFiles };
+  const before = diskNow(paths.disk);
+  const wishes = {
+    disk: paths.disk,
+    rootUuid,
+    kernelArch: definition.arch,
+    bootFiles: boot.files,
+    bootLinks: boot.links,
+  };
   const ready = await prepareExport(wishes, outsider, say, signal);
 
   const pair = { kernel: join(work, "vmlinuz"), initrd: join(work, "initrd.img") };
@@ -117,7 +141,7 @@ async function exportIn(
   say(
     `booting the copy, which ${ready.loader.kind === "install" ? `installs ${ready.loader.loader.package}` : "finishes itself"}`,
   );
-  const finishing = { name: `export-${uuid.slice(0, 8)}`, uuid: randomUUID() };
+  const finishing = { name: finishingName(uuid), uuid: randomUUID() };
   const xml = await dumpXml(uuid, { inactive: true, secrets: true });
   const disk = { old: paths.disk, file: ready.raw, format: "raw" } as const;
   await bootOnce(
@@ -138,14 +162,25 @@ async function exportIn(
   const xmlFile = join(work, "domain.xml");
   await writeFile(xmlFile, ordinary);
   if (copy) files.push([xmlFile, `${file}.xml`]);
-  await requireUnchanged(view);
-  await placeAll(files, async () => {
+  const unchanged = async (): Promise<void> => await requireUnchanged(view, before);
+  await unchanged();
+  const stillOurs = async (): Promise<boolean> =>
+    (await dumpXml(uuid, { inactive: true })).includes(paths.disk);
+  await placeAll(files, stillOurs, async () => {
     if (copy) return;
+    await unchanged();
     say(`defining the domain ${name} anew`);
     await defineDomain(ordinary);
+    try {
+      // virsh starts what it wants: what was started just before has our disk still.
+      await unchanged();
+    } catch (error) {
+      await defineDomain(xml);
+      throw error;
+    }
   });
   if (!copy) await deleteFolder(uuid);
-  return { files: files.map(([, to]) => to), boots: bootsPhrase(ready.loader) };
+  return { files: files.map(([, to]) => to), boots: bootsPhrase(ready.loader), leftOut: boot.leftOut };
 }
 
 function bootsPhrase(loader: LoaderPlan): string {
@@ -161,8 +196,9 @@ function bootsBy({ kind }: LoaderPlan, file: string): Boots {
 
 async function requireSource(listed: Guest): Promise<GuestView> {
   const view = look(await findGuest(listed.uuid));
-  const { name, status, state, paths } = view;
+  const { uuid, name, status, state, paths } = view;
   const { cmdline } = await definitionOf(view);
+  const { disks, tags } = adoptionFacts(await dumpXml(uuid, { inactive: true }));
   const refusal = exportRefusal({
     name,
     state: status.state,
@@ -171,21 +207,54 @@ async function requireSource(listed: Guest): Promise<GuestView> {
     adopted: existsSync(paths.adopted),
     everGood: state.good !== undefined,
     rootByUuid: rootUuidIn(cmdline) !== undefined,
+    otherDisks: disks.filter((disk) => disk !== paths.disk).map((disk) => printable(disk)),
+    ownDisk: disks.includes(paths.disk),
+    otherFolders: tags.filter((tag) => tag !== SHARE_TAG).map((tag) => printable(tag)),
+    snapshots: await snapshotNames(uuid),
   });
   if (refusal !== undefined) throw refusal;
   return view;
 }
 
-/** Copies the files of its /boot into a folder of one's own; links and folders stay where they are. */
-function takeBootFiles(share: string, folder: string): BootFile[] {
+interface BootContent {
+  readonly files: readonly BootFile[];
+  readonly links: readonly { readonly name: string; readonly target: string }[];
+  readonly leftOut: readonly string[];
+}
+
+/** Of one file in /boot: more than any has. It is held in memory. */
+const MAX_FILE_BYTES = 2 ** 30;
+
+/** Copies the files of its /boot into a folder of one's own. */
+function takeBootFiles(share: string, folder: string): BootContent {
   mkdirSync(folder, { mode: 0o700 });
-  return readBootFolder(share)
-    .filter(({ kind, problem, name }) => kind === "file" && problem === undefined && !name.includes("/"))
-    .map(({ name }) => {
-      const from = join(folder, name);
-      copyFromShare(share, name, from, INITRD_MAX_BYTES);
-      return { name, from };
-    });
+  const entries = readBootFolder(share).filter(({ name }) => !name.includes("/"));
+  const isFile = ({ kind, problem, name }: BootEntry): boolean =>
+    kind === "file" && problem === undefined && isPlainName(name);
+  const files = entries.filter(isFile).map(({ name }) => {
+    const from = join(folder, name);
+    copyFromShare(share, name, from, MAX_FILE_BYTES);
+    return { name, from };
+  });
+  const links = entries.flatMap(({ kind, name, target }) =>
+    kind === "link" && target !== undefined && isPlainName(name) && isPlainName(target)
+      ? [{ name, target }]
+      : [],
+  );
+  const taken = new Set([...files, ...links].map(({ name }) => name));
+  const leftOut = entries.filter(({ name }) => !taken.has(name)).map(({ name }) => printable(name));
+  return { files, links, leftOut };
+}
+
+function finishingName(uuid: string): string {
+  return `export-${uuid.slice(0, 8)}`;
+}
+
+/** Ends what an export that was killed left running: its disk is gone, or goes with the work folder. */
+async function endLeftover(uuid: string): Promise<void> {
+  const leftover = (await domainStatuses()).find(({ name }) => name === finishingName(uuid));
+  if (leftover === undefined || leftover.state === "shut off") return;
+  if ((await dumpXml(leftover.uuid)).includes(`${statePaths().work}/`)) await destroyDomain(leftover.uuid);
 }
 
 /** Boots a domain that shuts itself down. */
@@ -198,9 +267,9 @@ async function bootOnce(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  await createTransientDomain(xml);
   const until = Date.now() + timeoutMs;
   try {
+    await createTransientDomain(xml);
     for (;;) {
       await sleep(2000, undefined, { signal });
       if ((await domainStatuses()).every((one) => one.uuid !== uuid)) return;
@@ -217,7 +286,8 @@ async function bootOnce(
       }
     }
   } catch (error) {
-    if ((await domainStatuses()).some((one) => one.uuid === uuid)) await destroyDomain(uuid);
+    // What went wrong first is what is told.
+    await destroyDomain(uuid).catch(() => {});
     throw error;
   }
 }
@@ -230,10 +300,16 @@ async function tailOf(serialLog: string): Promise<string> {
   }
 }
 
-/** What was copied is what the guest still is. */
-async function requireUnchanged({ uuid, name, state }: GuestView): Promise<void> {
-  const now = look(await findGuest(uuid));
-  if (now.status.state === "shut off" && now.state.current?.id === state.current?.id) return;
+/** What tells whether somebody wrote to a disk. */
+function diskNow(disk: string): string {
+  const { ino, size, mtimeMs } = statSync(disk);
+  return [ino, size, mtimeMs].join(" ");
+}
+
+/** What was copied is what the guest still is: it is off, and nobody wrote to its disk. */
+async function requireUnchanged({ uuid, name, paths }: GuestView, disk: string): Promise<void> {
+  const state = (await domainStatuses()).find((one) => one.uuid === uuid)?.state;
+  if (state === "shut off" && diskNow(paths.disk) === disk) return;
   throw new UserError(
     "EXPORT_STARTED_MEANWHILE",
     `The guest ${name} was started while its copy was made; it was left as it is.`,
@@ -244,9 +320,15 @@ async function requireUnchanged({ uuid, name, state }: GuestView): Promise<void>
   );
 }
 
-/** Gives files their places and does what is to be done then; when that fails, they go away again. */
+/**
+ * Gives files their places and does what is to be done then; when that fails, they go away again, unless it may have been
+ * done all the same.
+ *
+ * @param undone whether it was certainly not done
+ */
 async function placeAll(
   files: readonly (readonly [from: string, to: string])[],
+  undone: () => Promise<boolean>,
   then: () => Promise<void>,
 ): Promise<void> {
   const placed: string[] = [];
@@ -257,39 +339,58 @@ async function placeAll(
     }
     await then();
   } catch (error) {
-    for (const one of placed) await rm(one, { force: true });
+    if (await undone().catch(() => false)) for (const one of placed) await rm(one, { force: true });
     throw error;
   }
 }
 
-/** Gives a file its place, where nothing is; also on another file system. */
+/** Gives a file its place, where nothing is; also on another file system. @throws {UserError} `EXPORT_NOT_PLACED` */
 async function putInPlace(from: string, to: string): Promise<void> {
-  const beside = `${to}.new`;
+  const beside = `${to}.${randomUUID()}`;
   try {
-    await rename(from, beside);
-  } catch (error) {
-    if (errnoOf(error) !== "EXDEV") throw error;
-    await copyFile(from, beside);
-  }
-  // As libvirt leaves the disk of a domain that is off: root's, and nobody else's to read.
-  chmodSync(beside, 0o600);
-  if (process.getuid?.() === 0) chownSync(beside, 0, 0);
-  syncFile(beside);
-  try {
+    await moveTo(from, beside);
+    // As libvirt leaves the disk of a domain that is off: root's, and nobody else's to read.
+    requirePlainFile(beside);
+    chmodSync(beside, 0o600);
+    if (process.getuid?.() === 0) chownSync(beside, 0, 0);
+    syncFile(beside);
     // Unlike a rename it replaces nothing.
     await link(beside, to);
-  } catch (error) {
-    throw errnoOf(error) === "EEXIST" ? isThere(to) : error;
-  } finally {
     await rm(beside);
+    syncFolder(dirname(to));
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => {});
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    if (errno === "EEXIST") throw isThere(to);
+    throw new UserError("EXPORT_NOT_PLACED", `${printable(to)} could not be made (${errno}).`, {
+      hint: "Name a file on a file system of Linux's own with enough room, where you may write. The guest is as it was.",
+      cause: error,
+    });
   }
-  syncFolder(dirname(to));
+}
+
+async function moveTo(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== "EXDEV") throw error;
+    await copyFile(from, to, constants.COPYFILE_EXCL);
+  }
 }
 
 function requirePlace(file: string): void {
   if (!existsSync(dirname(file)) || !statSync(dirname(file)).isDirectory()) {
     throw new UserError("EXPORT_FOLDER_MISSING", `There is no folder ${printable(dirname(file))}.`, {
       exitCode: EXIT.notFound,
+    });
+  }
+  try {
+    accessSync(dirname(file), constants.W_OK);
+  } catch {
+    throw new UserError("EXPORT_FOLDER_UNWRITABLE", `You may not write to ${printable(dirname(file))}.`, {
+      exitCode: EXIT.usage,
+      hint: "Name a file in another folder.",
     });
   }
   const there = [file, `${file}.xml`, `${file}.vmlinuz`, `${file}.initrd.img`].find((one) => existsSync(one));

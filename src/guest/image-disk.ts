@@ -161,7 +161,11 @@ function domainOf(shape: MachineShape, transport: ShareTransport): DomainMachine
   };
 }
 
-/** The way to share /boot that was chosen, or the other one where the kernel has only that and nobody insisted. */
+/**
+ * The way to share /boot that was chosen, or the other one where the kernel has only that and nobody insisted.
+ *
+ * @throws {UserError} `SHARE_NOT_IN_KERNEL`
+ */
 function fittingTransport(
   chosen: { transport: ShareTransport; reason: string },
   asked: GuestWishes["share"],
@@ -169,10 +173,18 @@ function fittingTransport(
   config: KernelConfig | undefined,
 ): { transport: ShareTransport; reason: string } {
   const fit = fits({ release: "", config }, domainOf(shape, chosen.transport));
-  if (fit.fits || fit.needs.kind !== "transport" || asked !== "auto") return chosen;
+  if (fit.fits || fit.needs.kind !== "transport") return chosen;
+  const { transport } = fit.needs;
   // virtiofs is there only where the host can serve it, and then it is what was chosen.
-  if (fit.needs.transport === "virtiofs") return chosen;
-  return { transport: TRANSPORTS[fit.needs.transport], reason: `its kernel ${fit.reason}` };
+  if (asked === "auto" && transport === "9p")
+    return { transport: TRANSPORTS[transport], reason: `its kernel ${fit.reason}` };
+  throw new UserError("SHARE_NOT_IN_KERNEL", `The image's kernel ${fit.reason}.`, {
+    exitCode: EXIT.conflict,
+    hint:
+      asked === "auto"
+        ? `It has ${transport}, which this host cannot serve ('bootshare doctor' says why); or install another kernel in the image.`
+        : `Take --share ${transport}.`,
+  });
 }
 
 /** What boots first, by the same rules as at every start. @throws {UserError} `NOTHING_BOOTABLE` */

@@ -1,5 +1,6 @@
 /** Folders for what takes a while and may be killed: a lock tells one that is in use from one that was left. */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -28,7 +29,9 @@ export async function makeWorkFolder(folder: string): Promise<void> {
   await clearAbandoned(work);
   // It has its name only when it is locked: what has a name and no lock was kept by --keep.
   const fresh = join(dirname(folder), `${NEW}${basename(folder)}`);
-  mkdirSync(fresh, { mode: workMode().folderMode });
+  mkdirSync(fresh);
+  // QEMU's user comes through it, whatever the umask.
+  chmodSync(fresh, workMode().folderMode);
   if (!tryLock(openSync(join(fresh, "lock"), "a", 0o600))) throw new Error("a new lock is taken");
   renameSync(fresh, folder);
 }

@@ -110,6 +110,12 @@ async function withXmlFile(xml: string, act: (file: string) => Promise<unknown>)
   }
 }
 
+/** Names of a domain's snapshots. Not trusted. */
+export async function snapshotNames(uuid: string): Promise<string[]> {
+  const printed = await virsh(["snapshot-list", "--name", checked(uuid)]);
+  return printed.split("\n").filter((name) => name !== "");
+}
+
 /** Forgets a domain that is off, with its managed save and firmware variables. Its disks and folders stay. */
 export async function undefineDomain(uuid: string): Promise<void> {
   await virsh([

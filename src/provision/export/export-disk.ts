@@ -2,7 +2,7 @@
  * The disk of a guest that is exported: a copy, in whose root file system /boot is again, with a unit that takes bootshare's parts
  * out at the next boot (export/). A disk without partitions is given some, so that a loader has a place.
  */
-import { chmod, chown, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { lchown, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.ts";
 import type { DebianArch } from "../../kernel/arch.ts";
@@ -41,6 +41,8 @@ export interface ExportWishes {
   readonly rootUuid: string;
   readonly kernelArch: DebianArch;
   readonly bootFiles: readonly BootFile[];
+  /** Links of the guest's /boot, to names beside them. */
+  readonly bootLinks: readonly { readonly name: string; readonly target: string }[];
 }
 
 export interface ReadyDisk {
@@ -61,7 +63,7 @@ const EXPORT = "/var/lib/bootshare/export";
  *   `PROGRAM_MISSING`
  */
 export async function prepareExport(
-  { disk, rootUuid, kernelArch, bootFiles }: ExportWishes,
+  { disk, rootUuid, kernelArch, bootFiles, bootLinks }: ExportWishes,
   outsider: Outsider,
   say: (line: string) => void,
   signal: AbortSignal,
@@ -71,7 +73,6 @@ export async function prepareExport(
   await makeOutsiderFolder(outsider, folder, 0o700);
   say("copying its disk");
   await must(outsider, "qemu-img", ["convert", "-f", "qcow2", "-O", "raw", disk, RAW], { signal });
-  await chmod(join(folder, RAW), 0o600);
   const { size } = await stat(join(folder, RAW));
   const before = await volumesOf(RAW, size, outsider, signal);
   const old = before.find(({ uuid }) => uuid === rootUuid);
@@ -79,8 +80,8 @@ export async function prepareExport(
   const fsBefore = new ExtFileSystem(outsider, RAW, old.offset, signal);
   await fsBefore.check();
   const partitioned = old.number !== undefined;
-  const sbin = (await fsBefore.list("/usr/sbin"))?.map(({ name }) => name) ?? [];
-  const loader = planLoader({ kernelArch, partitioned, grub: sbin.includes("grub-install") });
+  const grub = (await fsBefore.list("/usr/lib/grub"))?.some(({ name }) => name === "i386-pc") === true;
+  const loader = planLoader({ kernelArch, partitioned, grub });
   if (loader.kind === "install" && !partitioned) {
     say("giving it partitions");
     await givePartitions(outsider, size, signal);
@@ -104,7 +105,7 @@ export async function prepareExport(
   const place = bootVolume === root ? "/boot" : "";
   const bootFs = bootVolume === root ? fs : new ExtFileSystem(outsider, RAW, bootVolume.offset, signal);
   if (bootFs !== fs) await bootFs.check();
-  await replaceBoot(bootFs, place, bootFiles);
+  await replaceBoot(bootFs, place, bootFiles, bootLinks);
   const unit = fillIn(await shipped(UNIT), {
     PACKAGE: loader.kind === "install" ? loader.loader.package : "none",
   });
@@ -121,7 +122,12 @@ export async function prepareExport(
 }
 
 /** Puts the files of the share where a /boot on the disk has them; those that an older /boot left there go. */
-async function replaceBoot(fs: ExtFileSystem, folder: string, files: readonly BootFile[]): Promise<void> {
+async function replaceBoot(
+  fs: ExtFileSystem,
+  folder: string,
+  files: readonly BootFile[],
+  links: ExportWishes["bootLinks"],
+): Promise<void> {
   const there = (await fs.list(folder === "" ? "/" : folder)) ?? [];
   const removed = there
     .filter(({ kind, name }) => (kind === "file" || kind === "link") && isPlainName(name))
@@ -129,17 +135,16 @@ async function replaceBoot(fs: ExtFileSystem, folder: string, files: readonly Bo
   await fs.change({ removed });
   // One at a time: an initrd is held in memory whole.
   for (const { name, from } of files) {
-    if (!isPlainName(name)) continue;
     await fs.change({ files: [{ path: `${folder}/${name}`, content: await readFile(from), mode: 0o644 }] });
   }
+  await fs.change({ links: links.map(({ name, target }) => ({ path: `${folder}/${name}`, target })) });
 }
 
 /** Makes a disk with partitions of one that is a file system. */
 async function givePartitions(outsider: Outsider, bytes: number, signal: AbortSignal): Promise<void> {
-  const path = join(outsider.folder, PARTITIONED);
-  await writeFile(path, "", { mode: 0o600 });
-  await truncate(path, ROOT_OFFSET + bytes + TABLE_END);
-  if (process.getuid?.() === 0) await chown(path, outsider.uid, outsider.gid);
+  // By the outsider: a name in its folder may lead anywhere.
+  const size = String(ROOT_OFFSET + bytes + TABLE_END);
+  await must(outsider, "truncate", ["--size", size, PARTITIONED], { signal });
   const sectors = (size: number): number => size / 512;
   const table = [
     "label: gpt",
@@ -176,7 +181,7 @@ export async function takeExport(
   signal: AbortSignal,
 ): Promise<string> {
   // libvirt lent it to QEMU, and gives it back to whose it was only where the file system remembers that.
-  if (process.getuid?.() === 0) await chown(join(outsider.folder, RAW), outsider.uid, outsider.gid);
+  if (process.getuid?.() === 0) await lchown(join(outsider.folder, RAW), outsider.uid, outsider.gid);
   const fs = new ExtFileSystem(outsider, RAW, root.offset, signal);
   await fs.check();
   const left = (await fs.list(EXPORT))?.map(({ name }) => name) ?? [];

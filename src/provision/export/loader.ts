@@ -17,7 +17,7 @@ export interface DiskFacts {
   readonly kernelArch: DebianArch;
   /** It has a partition table. */
   readonly partitioned: boolean;
-  /** GRUB is installed on it. */
+  /** GRUB for the firmware of a PC is installed on it. */
   readonly grub: boolean;
 }
 
@@ -32,9 +32,10 @@ export type LoaderPlan =
 
 /** Decides it. `why` is a clause that follows "It boots by the kernel that its domain names, because". */
 export function planLoader({ kernelArch, partitioned, grub }: DiskFacts): LoaderPlan {
-  if (partitioned && grub) return { kind: "own" };
   const loader = LOADERS[kernelArch];
+  // The machines of others have no firmware that would look for a loader.
   if (loader === undefined) return { kind: "none", why: `bootshare installs no loader for ${kernelArch}` };
+  if (partitioned && grub) return { kind: "own" };
   // Room for a loader on a table of somebody else's is not ours to make.
   if (partitioned)
     return { kind: "none", why: "its disk has partitions, and no GRUB that could be set up again" };

@@ -5,12 +5,12 @@
  * its commands as text: paths in it are bootshare's own constants, or names that {@link isPlainName} allows.
  */
 import { constants } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { UserError } from "../../errors.ts";
 import { missingProgram } from "../../process.ts";
 import { lastLines, printable } from "../../text.ts";
-import { type Outsider, runAsOutsider } from "./outsider.ts";
+import { type Outsider, readPlainFile, runAsOutsider } from "./outsider.ts";
 
 /** What a folder in an image holds. Names are the image's: not trusted. */
 export interface ExtEntry {
@@ -106,9 +106,9 @@ export class ExtFileSystem {
     const ran = await this.#run("e2fsck", ["-p", this.#device]);
     // 1: corrected; 2: and a kernel that has it mounted should be restarted, which nobody has (e2fsck(8)).
     if (ran.exitCode >= 0 && ran.exitCode < 4) return;
-    throw new UserError("IMAGE_DAMAGED", "The image's root file system is damaged, or was not unmounted.", {
+    throw new UserError("IMAGE_DAMAGED", "A file system of the disk is damaged, or was not unmounted.", {
       detail: lastLines(`${ran.stdout}\n${ran.stderr}`),
-      hint: "Start it where it ran, let it shut down, and import it then. e2fsck(8) says more.",
+      hint: "Start it where it runs, let it shut down, and try again. e2fsck(8) says more.",
     });
   }
 
@@ -129,7 +129,7 @@ export class ExtFileSystem {
     return parseLinkTarget((await this.#run("debugfs", ["-R", `stat ${path}`, this.#device])).stdout);
   }
 
-  /** Copies a file out, to a new one in the outsider's folder. */
+  /** Copies a file out. @param name relative to the outsider's folder, of plain names; a folder of the outsider's holds it */
   async copyOut(path: string, name: string): Promise<void> {
     await this.#run("debugfs", ["-R", `dump ${path} ${name}`, this.#device]);
   }
@@ -138,6 +138,7 @@ export class ExtFileSystem {
    * Puts files and links in, in place of what has their names, and takes others out.
    *
    * @throws {UserError} `IMAGE_NOT_WRITTEN` unless all of it can be read back
+   * @throws the system error where there is no room for what is put in
    */
   async change({ files = [], links = [], removed = [], removedFolders = [] }: ExtChange): Promise<void> {
     const commands = removed.map((path) => `rm ${path}`);
@@ -153,31 +154,37 @@ export class ExtFileSystem {
       if ((await this.list(folder)) !== undefined) continue;
       commands.push(`mkdir ${folder}`, ...owned(folder, 0o40000 | mode));
     }
+    const { folder } = this.#outsider;
+    // Not in the outsider's folder: a name there may lead anywhere, and this is written with our own rights.
+    const ours = `${folder}.put`;
+    if (files.length > 0) await mkdir(ours, { mode: 0o755 });
     for (const [index, { path, content, mode }] of files.entries()) {
-      await writeFile(this.#inFolder(fresh(index)), content, { mode: 0o644 });
-      commands.push(`rm ${path}`, `write ${fresh(index)} ${path}`, ...owned(path, 0o100000 | mode));
+      await writeFile(join(ours, String(index)), content, { mode: 0o644, flag: "wx" });
+      const from = `../${basename(ours)}/${index}`;
+      commands.push(`rm ${path}`, `write ${from} ${path}`, ...owned(path, 0o100000 | mode));
     }
     for (const { path, target } of links) commands.push(`rm ${path}`, `symlink ${path} ${target}`);
     commands.push(...removedFolders.map((path) => `rmdir ${path}`));
     const input = `${commands.join("\n")}\n`;
-    const { stderr } = await this.#run("debugfs", ["-w", "-f", "-", this.#device], input);
-    for (const [index, { path, content, mode }] of files.entries()) {
+    let said: string;
+    try {
+      said = (await this.#run("debugfs", ["-w", "-f", "-", this.#device], input)).stderr;
+    } finally {
+      await rm(ours, { recursive: true, force: true });
+    }
+    for (const { path, content, mode } of files) {
       // A file system that is full has files of the right length, too.
       await this.copyOut(path, BACK);
-      const there = await readFile(this.#inFolder(BACK)).catch(() => undefined);
+      const there = readPlainFile(join(folder, BACK));
       const entry = await this.#entry(path);
       const same =
         entry?.kind === "file" && entry.mode === mode && there?.equals(Buffer.from(content)) === true;
-      for (const name of [fresh(index), BACK]) await rm(this.#inFolder(name), { force: true });
-      if (!same) throw notWritten(path, stderr);
+      await rm(join(folder, BACK), { force: true });
+      if (!same) throw notWritten(path, said);
     }
     for (const { path, target } of links) {
-      if ((await this.linkTarget(path)) !== target) throw notWritten(path, stderr);
+      if ((await this.linkTarget(path)) !== target) throw notWritten(path, said);
     }
-  }
-
-  #inFolder(name: string): string {
-    return join(this.#outsider.folder, name);
   }
 
   async #entry(path: string): Promise<ExtEntry | undefined> {
@@ -196,13 +203,8 @@ export class ExtFileSystem {
   }
 }
 
-/** Names a file in the outsider's folder for what was put in and is read again: theirs, where what is put in is ours. */
+/** Names a file in the outsider's folder for what was put in and is read again. */
 const BACK = "read-back";
-
-/** Names a file there for what is put in. */
-function fresh(index: number): string {
-  return `put-${index}`;
-}
 
 /** debugfs has no other sign of it. */
 function isAbsent(stderr: string): boolean {
@@ -228,10 +230,10 @@ function foldersOf(path: string): string[] {
 function notWritten(path: string, said: string): UserError {
   return new UserError(
     "IMAGE_NOT_WRITTEN",
-    `${printable(path)} could not be written into the copy of the image.`,
+    `${printable(path)} could not be written into the copy of the disk.`,
     {
       detail: lastLines(said),
-      hint: "Is the image's root file system full? Free some space in it where it runs, and import it again.",
+      hint: "Is its file system full? Free some space in it where it runs, and try again.",
     },
   );
 }

@@ -1,5 +1,5 @@
 /** A disk image that a person has: what format it is in, and a copy of one's own to work on, raw. */
-import { chmodSync, chownSync, closeSync, openSync, readSync, statSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, openSync, readSync, statfsSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -103,7 +103,7 @@ function unreadable(file: string, why: string): UserError {
  * @param file the image; a person named it
  * @param format what {@link lookAtImage} said
  * @param raw name in the outsider's folder of the copy, which is sparse and the outsider's
- * @throws {UserError} `IMAGE_INVALID`, `IMAGE_NOT_WHOLE`, `PROGRAM_MISSING`, `PROGRAM_FAILED`
+ * @throws {UserError} `IMAGE_INVALID`, `IMAGE_NOT_WHOLE`, `NO_SPACE`, `PROGRAM_MISSING`, `PROGRAM_FAILED`
  */
 export async function copyImage(
   file: string,
@@ -124,12 +124,20 @@ export async function copyImage(
   if (info.missing) throw missingProgram("qemu-img");
   if (info.exitCode !== 0) throw invalid(file, info.stderr);
   requireWhole(file, info.stdout);
+  const measured = await runAsOutsider(
+    outsider,
+    "qemu-img",
+    ["measure", "-f", format, "-O", "raw", "--output=json", copy],
+    { signal },
+  );
+  signal.throwIfAborted();
+  if (measured.exitCode !== 0) throw invalid(file, measured.stderr);
+  requireRoomFor(file, measured.stdout, outsider.folder);
   const convert = ["convert", "-f", format, "-O", "raw", copy, raw];
   const done = await runAsOutsider(outsider, "qemu-img", convert, { signal });
   signal.throwIfAborted();
   if (done.exitCode !== 0) throw invalid(file, done.stderr);
   await rm(path);
-  chmodSync(join(outsider.folder, raw), 0o600);
 }
 
 function own(path: string, { uid, gid }: Outsider): void {
@@ -158,6 +166,27 @@ export function requireWhole(file: string, json: string): void {
     exitCode: EXIT.usage,
     hint: "Make a whole one of it: qemu-img convert -O qcow2 IMAGE NEW.qcow2",
   });
+}
+
+const measureSchema = z.object({ required: z.number().nonnegative() });
+
+/** An image that is packed takes many times its own size when it is not. @param json what `qemu-img measure` says */
+function requireRoomFor(file: string, json: string, folder: string): void {
+  const measured = measureSchema.safeParse(JSON.parse(json));
+  if (!measured.success) throw invalid(file, "qemu-img says something that is not understood.");
+  const { bavail, bsize } = statfsSync(folder);
+  // As raw, and the disk that is made of it.
+  const needed = 2 * measured.data.required;
+  if (bavail * bsize >= needed) return;
+  const [free, wanted] = [bavail * bsize, needed].map((bytes) => Math.ceil(bytes / 2 ** 20));
+  throw new UserError(
+    "NO_SPACE",
+    `The image ${printable(file)} takes ${wanted} MiB; there are ${free} MiB free in ${folder}.`,
+    {
+      exitCode: EXIT.unusable,
+      hint: "Free some space, or mount a larger file system there.",
+    },
+  );
 }
 
 function invalid(file: string, said: string): UserError {

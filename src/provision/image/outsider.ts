@@ -4,7 +4,9 @@
  * mounts it, and the programs that read it are outsiders: as root they run as the user that QEMU runs as, who owns nothing
  * but guests' disks; in any case they get no other rights by what they start, and a bound of memory.
  */
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
+import { UserError } from "../../errors.ts";
 import { type RunOptions, type RunResult, run } from "../../process.ts";
 
 /** Address space of each program, in bytes: debugfs and qemu-img take some tens of MiB, e2fsck some hundreds. */
@@ -52,7 +54,36 @@ export async function makeOutsiderFolder(
   folder: string,
   mode: number,
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder);
   await chmod(folder, mode);
   if (process.getuid?.() === 0) await chown(folder, uid, gid);
+}
+
+/** Reads a file that an outsider made: no link is followed, nothing but a regular file is read. Undefined where it is none. */
+export function readPlainFile(path: string): Buffer | undefined {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  let fd: number;
+  try {
+    fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    return fstatSync(fd).isFile() ? readFileSync(fd) : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Sees to it that a file that an outsider made, and that stands where it cannot be exchanged any more, is a file of its own.
+ *
+ * @throws {UserError} `DISK_NOT_PLAIN`
+ */
+export function requirePlainFile(path: string): void {
+  const { nlink } = lstatSync(path);
+  if (lstatSync(path).isFile() && nlink === 1) return;
+  throw new UserError("DISK_NOT_PLAIN", `${path} should be a file, and leads somewhere else.`, {
+    hint: "A program that read the disk was made to do this by what is on it. Do not trust that disk.",
+  });
 }

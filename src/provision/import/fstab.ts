@@ -15,7 +15,8 @@ export function parseFstab(text: string): Mount[] {
 function mountOf(line: string): Mount | undefined {
   if (line.trimStart().startsWith("#")) return undefined;
   const [spec, file, type] = line.trim().split(/\s+/);
-  return spec === undefined || file === undefined || type === undefined ? undefined : { spec, file, type };
+  if (spec === undefined || file === undefined || type === undefined) return undefined;
+  return { spec, file: file.replace(/(.)\/+$/, "$1"), type };
 }
 
 /** Before the share's line. */

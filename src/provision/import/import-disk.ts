@@ -3,9 +3,9 @@
  * share there, bootshare's key may log in, and at its first boot it installs the parts that report its boots. Everything is
  * done by programs that need no rights (image/outsider.ts); the host's kernel never mounts it.
  */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { EXIT, UserError } from "../../errors.ts";
 import { shippedFile } from "../../paths.ts";
 import { runOk } from "../../process.ts";
@@ -23,7 +23,6 @@ import { type InstalledSystem, installedSystem } from "./system.ts";
 /** Names in the outsider's folder. */
 const RAW = "disk.raw";
 const QCOW2 = "disk.qcow2";
-const BOOT = "boot";
 
 /** More than any /boot holds, in bytes. */
 const MAX_BOOT_BYTES = 4 * 2 ** 30;
@@ -57,7 +56,8 @@ export async function openImage(
   signal: AbortSignal,
 ): Promise<OpenImage> {
   const { folder } = outsider;
-  const bootDir = join(folder, BOOT);
+  // Beside the outsider's, so that its name leads where it should, whatever an outsider does.
+  const bootDir = `${folder}.boot`;
   for (const dir of [folder, bootDir]) await makeOutsiderFolder(outsider, dir, 0o700);
   await copyImage(file, format, RAW, outsider, signal);
   const { size } = await stat(join(folder, RAW));
@@ -82,7 +82,7 @@ export async function openImage(
     );
   }
   const fstab = (await fs.text("/etc/fstab")) ?? "";
-  const boot = await takeOut(bootPlace(parseFstab(fstab), volumes, fs, at), folder);
+  const boot = await takeOut(await bootPlace(parseFstab(fstab), volumes, fs, at), bootDir);
   const hasSshd = await has("/usr/sbin", "sshd");
   const notes = [...boot.notes];
   if (!hasSshd) {
@@ -110,16 +110,20 @@ interface BootPlace {
 }
 
 /** Where the files of /boot are: in the root file system, or in one of their own that fstab mounts there. */
-function bootPlace(
+async function bootPlace(
   mounts: readonly Mount[],
   volumes: readonly Volume[],
   root: ExtFileSystem,
   at: (volume: Volume) => ExtFileSystem,
-): BootPlace {
+): Promise<BootPlace> {
   const mount = mounts.find(({ file }) => file === "/boot");
   if (mount === undefined) return { fs: root, folder: "/boot" };
   const volume = volumeOf(mount, extVolumes(volumes));
-  if (volume !== undefined) return { fs: at(volume), folder: "" };
+  if (volume !== undefined) {
+    const fs = at(volume);
+    await fs.check();
+    return { fs, folder: "" };
+  }
   throw new UserError(
     "IMAGE_BOOT_NOT_FOUND",
     `The image's /boot is on ${printable(mount.spec)}, and none of its ext2, 3 or 4 file systems is that.`,
@@ -128,21 +132,22 @@ function bootPlace(
 }
 
 /** Copies out the files of a /boot, and its links; not its folders, which are a loader's. */
-async function takeOut({ fs, folder }: BootPlace, work: string): Promise<{ bytes: number; notes: string[] }> {
+async function takeOut({ fs, folder }: BootPlace, to: string): Promise<{ bytes: number; notes: string[] }> {
   const entries = (await fs.list(folder === "" ? "/" : folder)) ?? [];
-  const plain = entries.filter(({ name }) => isPlainName(name));
-  const files = plain.filter(({ kind }) => kind === "file");
+  // A name once: a folder of somebody else's making may have it twice.
+  const plain = new Map(entries.filter(({ name }) => isPlainName(name)).map((entry) => [entry.name, entry]));
+  const files = [...plain.values()].filter(({ kind }) => kind === "file");
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   if (bytes > MAX_BOOT_BYTES) {
     throw new UserError("IMAGE_BOOT_TOO_LARGE", `The image's /boot has ${Math.round(bytes / 2 ** 20)} MiB.`, {
       exitCode: EXIT.usage,
     });
   }
-  for (const { name } of files) await fs.copyOut(`${folder}/${name}`, join(BOOT, name));
-  await requireSizes(join(work, BOOT), files);
-  for (const { name, kind } of plain) {
+  for (const { name } of files) await fs.copyOut(`${folder}/${name}`, `../${basename(to)}/${name}`);
+  await requireSizes(to, files);
+  for (const { name, kind } of plain.values()) {
     const target = kind === "link" ? await fs.linkTarget(`${folder}/${name}`) : undefined;
-    if (target !== undefined && isPlainName(target)) await symlink(target, join(work, BOOT, name));
+    if (target !== undefined && isPlainName(target)) await symlink(target, join(to, name));
   }
   const notes = entries
     .filter(({ kind, name }) => kind === "file" && !isPlainName(name))
@@ -153,7 +158,7 @@ async function takeOut({ fs, folder }: BootPlace, work: string): Promise<{ bytes
 /** debugfs does not say when it could not copy a file. */
 async function requireSizes(dir: string, files: readonly ExtEntry[]): Promise<void> {
   for (const { name, size } of files) {
-    const copied = (await stat(join(dir, name)).catch(() => undefined))?.size;
+    const copied = (await lstat(join(dir, name)).catch(() => undefined))?.size;
     if (copied === size) continue;
     throw new UserError(
       "IMAGE_DAMAGED",

@@ -33,12 +33,18 @@ const WORD = /^[a-z][a-z0-9.-]{0,30}$/;
 /**
  * @param osRelease text of /usr/lib/os-release; undefined where there is none
  * @param status text of /var/lib/dpkg/status; likewise
- * @throws {UserError} `IMAGE_NOT_DEBIAN`, `ARCH_UNKNOWN`
+ * @throws {UserError} `IMAGE_NOT_DEBIAN`, `IMAGE_VAR_NOT_FOUND`, `ARCH_UNKNOWN`
  */
 export function installedSystem(osRelease: string | undefined, status: string | undefined): InstalledSystem {
   const release = parseOsRelease(osRelease ?? "");
   const id = release.get("ID") ?? "";
   const like = [id, ...(release.get("ID_LIKE") ?? "").split(" ")];
+  if (like.includes("debian") && status === undefined) {
+    throw new UserError("IMAGE_VAR_NOT_FOUND", "The image's root file system has no /var/lib/dpkg/status.", {
+      exitCode: EXIT.usage,
+      hint: "A system whose /var is a file system of its own is not imported.",
+    });
+  }
   if (status === undefined || !like.includes("debian") || !WORD.test(id)) {
     const name = release.get("PRETTY_NAME") ?? "no system that is known";
     throw new UserError(

@@ -9,6 +9,10 @@ const EXPORTABLE: ExportFacts = {
   adopted: false,
   everGood: true,
   rootByUuid: true,
+  otherDisks: [],
+  otherFolders: [],
+  snapshots: [],
+  ownDisk: true,
 };
 
 describe("a guest that is exported", () => {
@@ -52,6 +56,30 @@ describe("a guest that is exported", () => {
       { rootByUuid: false },
       "The domain of the guest g1 does not name its root by UUID (root=UUID=…).",
       "Say it so with 'virsh edit g1', and start it once.",
+    ],
+    [
+      "EXPORT_OTHER_DISK",
+      { otherDisks: ["/dev/vg/data"] },
+      "The guest g1 has another disk than bootshare's (/dev/vg/data), which its copy would write to.",
+      "Detach it with 'virsh edit', or mark it as read-only; after an external snapshot, commit that first.",
+    ],
+    [
+      "EXPORT_OTHER_DISK",
+      { ownDisk: false },
+      "The guest g1 has another disk than bootshare's (and not that one), which its copy would write to.",
+      "Detach it with 'virsh edit', or mark it as read-only; after an external snapshot, commit that first.",
+    ],
+    [
+      "EXPORT_OTHER_FOLDER",
+      { otherFolders: ["data"] },
+      "The guest g1 shares a folder with the host (data), which its copy would write to.",
+      "Take it out with 'virsh edit', and put it back into the domain afterwards.",
+    ],
+    [
+      "EXPORT_SNAPSHOTS",
+      { snapshots: ["before", "after"] },
+      "The guest g1 has snapshots (before, after), which an export does not keep.",
+      "Delete them with 'virsh snapshot-delete'.",
     ],
   ])("is refused: %s, %o", (code, facts, message, hint) => {
     expect(exportRefusal({ ...EXPORTABLE, ...facts })).toMatchObject({ code, message, hint, exitCode: 4 });

@@ -72,7 +72,7 @@ describe("an ext4 file system in an image", () => {
     const content = Buffer.alloc(64 * OFFSET, 1);
     await expect(fs.change({ files: [{ path: "/big", content, mode: 0o644 }] })).rejects.toMatchObject({
       code: "IMAGE_NOT_WRITTEN",
-      message: "/big could not be written into the copy of the image.",
+      message: "/big could not be written into the copy of the disk.",
     });
   });
 

@@ -20,6 +20,11 @@ describe("importedFstab", () => {
       "LABEL=cloudimg-rootfs\t/\text4\tdiscard\t0 1\n# before bootshare: LABEL=BOOT\t/boot\text4\tdefaults\t0 2\n",
     ],
     [
+      "a /boot with a slash",
+      "UUID=x / ext4 rw 0 1\nUUID=y /boot/ ext4 rw 0 2\n",
+      "UUID=x / ext4 rw 0 1\n# before bootshare: UUID=y /boot/ ext4 rw 0 2\n",
+    ],
+    [
       "a root by its device",
       "# /etc/fstab\n/dev/sda1 / ext4 rw 0 1\n",
       `# /etc/fstab\nUUID=${UUID} / ext4 rw 0 1\n`,

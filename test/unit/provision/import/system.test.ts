@@ -42,6 +42,13 @@ describe("installedSystem", () => {
       "bootshare has no guests of the image's architecture, .",
     ],
     [
+      "a /var of its own",
+      DEBIAN,
+      undefined,
+      "IMAGE_VAR_NOT_FOUND",
+      "The image's root file system has no /var/lib/dpkg/status.",
+    ],
+    [
       "another architecture",
       DEBIAN,
       "Package: dpkg\nStatus: x\nArchitecture: hurd-i386\n",
