@@ -1,4 +1,4 @@
-/** A package of Debian's that is built for real, in a guest that is made for it: `hello`. More, and what goes wrong: test/long. */
+/** A package of Debian's that is built for real, in a guest that is made for it: `hello`, half an hour of one emulated guest. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
