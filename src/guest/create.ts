@@ -413,7 +413,7 @@ async function destroyIfRunning(uuid: string): Promise<void> {
 }
 
 /** The end of a guest's serial log, printable; empty where there is none. */
-export async function serialTail(paths: GuestPaths): Promise<string> {
+export async function serialTail(paths: Pick<GuestPaths, "serialLog">): Promise<string> {
   try {
     return lastLines(stripVTControlCharacters(await readFile(paths.serialLog, "latin1")));
   } catch {

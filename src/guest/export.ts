@@ -15,10 +15,9 @@ import {
   statfsSync,
   statSync,
 } from "node:fs";
-import { copyFile, link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stripVTControlCharacters } from "node:util";
 import { copyFromShare } from "../boot/stage.ts";
 import { syncFile, syncFolder } from "../boot/sync.ts";
 import { bootTimeout } from "../boot/timeout.ts";
@@ -41,9 +40,10 @@ import { isPlainName } from "../provision/image/ext.ts";
 import { requirePlainFile } from "../provision/image/outsider.ts";
 import { readBootFolder } from "../share/folder.ts";
 import { mountShare } from "../share/mount.ts";
-import { lastLines, printable } from "../text.ts";
+import { printable } from "../text.ts";
 import { isEphemeral } from "./abandoned.ts";
 import { chainOf, ownDisk, removeUnusedBases } from "./bases.ts";
+import { serialTail } from "./create.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
 import { exportRefusal, rootUuidIn } from "./export-source.ts";
 import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
@@ -153,7 +153,7 @@ async function exportIn(
     signal,
   );
   say("taking the disk");
-  const made = await takeExport(ready, outsider, await tailOf(serialLog), signal);
+  const made = await takeExport(ready, outsider, await serialTail({ serialLog }), signal);
 
   const boots = bootsBy(ready.loader, file);
   const ordinary = ordinaryDomainXml(xml, { old: paths.disk, file, format: "qcow2" }, boots);
@@ -279,7 +279,7 @@ async function bootOnce(
           `The copy of ${name} did not finish within ${Math.round(timeoutMs / 1000)} s.`,
           {
             exitCode: EXIT.timeout,
-            detail: await tailOf(serialLog),
+            detail: await serialTail({ serialLog }),
             hint: "--boot-timeout gives it longer. The guest itself is as it was.",
           },
         );
@@ -289,14 +289,6 @@ async function bootOnce(
     // What went wrong first is what is told.
     await destroyDomain(uuid).catch(() => {});
     throw error;
-  }
-}
-
-async function tailOf(serialLog: string): Promise<string> {
-  try {
-    return lastLines(stripVTControlCharacters(await readFile(serialLog, "latin1")));
-  } catch {
-    return "";
   }
 }
 

@@ -7,11 +7,9 @@ import { join } from "node:path";
 import { UserError } from "../../errors.ts";
 import type { DebianArch } from "../../kernel/arch.ts";
 import { shippedFile } from "../../paths.ts";
-import { missingProgram, type RunOptions } from "../../process.ts";
-import { lastLines } from "../../text.ts";
 import { fillIn } from "../guest-files.ts";
 import { ExtFileSystem, isPlainName } from "../image/ext.ts";
-import { makeOutsiderFolder, type Outsider, runAsOutsider } from "../image/outsider.ts";
+import { makeOutsiderFolder, mustAsOutsider, type Outsider } from "../image/outsider.ts";
 import { type Volume, volumesOf } from "../image/volumes.ts";
 import { extVolumes, volumeOf } from "../import/find-root.ts";
 import { parseFstab } from "../import/fstab.ts";
@@ -72,7 +70,7 @@ export async function prepareExport(
   // QEMU, which reaches the disk by its path, is the same user where we are root.
   await makeOutsiderFolder(outsider, folder, 0o700);
   say("copying its disk");
-  await must(outsider, "qemu-img", ["convert", "-f", "qcow2", "-O", "raw", disk, RAW], { signal });
+  await mustAsOutsider(outsider, "qemu-img", ["convert", "-f", "qcow2", "-O", "raw", disk, RAW], { signal });
   const { size } = await stat(join(folder, RAW));
   const before = await volumesOf(RAW, size, outsider, signal);
   const old = before.find(({ uuid }) => uuid === rootUuid);
@@ -82,12 +80,13 @@ export async function prepareExport(
   const partitioned = old.number !== undefined;
   const grub = (await fsBefore.list("/usr/lib/grub"))?.some(({ name }) => name === "i386-pc") === true;
   const loader = planLoader({ kernelArch, partitioned, grub });
+  let volumes = before;
   if (loader.kind === "install" && !partitioned) {
     say("giving it partitions");
     await givePartitions(outsider, size, signal);
+    const { size: now } = await stat(join(folder, RAW));
+    volumes = await volumesOf(RAW, now, outsider, signal);
   }
-  const { size: now } = await stat(join(folder, RAW));
-  const volumes = await volumesOf(RAW, now, outsider, signal);
   const root = volumes.find(({ uuid }) => uuid === rootUuid);
   if (root === undefined) throw rootNotFound(rootUuid);
 
@@ -144,7 +143,7 @@ async function replaceBoot(
 async function givePartitions(outsider: Outsider, bytes: number, signal: AbortSignal): Promise<void> {
   // By the outsider: a name in its folder may lead anywhere.
   const size = String(ROOT_OFFSET + bytes + TABLE_END);
-  await must(outsider, "truncate", ["--size", size, PARTITIONED], { signal });
+  await mustAsOutsider(outsider, "truncate", ["--size", size, PARTITIONED], { signal });
   const sectors = (size: number): number => size / 512;
   const table = [
     "label: gpt",
@@ -153,7 +152,7 @@ async function givePartitions(outsider: Outsider, bytes: number, signal: AbortSi
     `start=${sectors(ROOT_OFFSET)}, size=${sectors(bytes)}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4`,
     "",
   ].join("\n");
-  await must(outsider, "sfdisk", ["--quiet", "--no-reread", "--no-tell-kernel", PARTITIONED], {
+  await mustAsOutsider(outsider, "sfdisk", ["--quiet", "--no-reread", "--no-tell-kernel", PARTITIONED], {
     signal,
     input: table,
   });
@@ -164,8 +163,8 @@ async function givePartitions(outsider: Outsider, bytes: number, signal: AbortSi
     `seek=${ROOT_OFFSET / MIB}`,
     "conv=notrunc,sparse",
   ];
-  await must(outsider, "dd", [...copy, "status=none"], { signal });
-  await must(outsider, "mv", [PARTITIONED, RAW], { signal });
+  await mustAsOutsider(outsider, "dd", [...copy, "status=none"], { signal });
+  await mustAsOutsider(outsider, "mv", [PARTITIONED, RAW], { signal });
 }
 
 /**
@@ -199,25 +198,9 @@ export async function takeExport(
     removed: [`${EXPORT}/done`, `${EXPORT}/finish`],
     removedFolders: [EXPORT, "/var/lib/bootshare"],
   });
-  await must(outsider, "qemu-img", ["convert", "-f", "raw", "-O", "qcow2", RAW, QCOW2], { signal });
+  await mustAsOutsider(outsider, "qemu-img", ["convert", "-f", "raw", "-O", "qcow2", RAW, QCOW2], { signal });
   await rm(join(outsider.folder, RAW));
   return join(outsider.folder, QCOW2);
-}
-
-async function must(
-  outsider: Outsider,
-  program: string,
-  args: readonly string[],
-  options: RunOptions,
-): Promise<void> {
-  const result = await runAsOutsider(outsider, program, args, options);
-  options.signal?.throwIfAborted();
-  if (result.missing) throw missingProgram(program);
-  if (result.exitCode === 0) return;
-  throw new UserError("PROGRAM_FAILED", `${program} failed with exit code ${result.exitCode}.`, {
-    detail: lastLines(result.stderr),
-    hint: "Is there room on the disk of the host?",
-  });
 }
 
 async function shipped(name: string): Promise<string> {

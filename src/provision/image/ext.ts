@@ -143,10 +143,8 @@ export class ExtFileSystem {
   async change({ files = [], links = [], removed = [], removedFolders = [] }: ExtChange): Promise<void> {
     const commands = removed.map((path) => `rm ${path}`);
     const folders = new Map<string, number>();
-    for (const { path, folderMode = 0o755 } of [
-      ...files,
-      ...links.map(({ path }) => ({ path })),
-    ] as ExtFile[]) {
+    const places: readonly Pick<ExtFile, "path" | "folderMode">[] = [...files, ...links];
+    for (const { path, folderMode = 0o755 } of places) {
       const above = foldersOf(path);
       for (const folder of above) folders.set(folder, folder === above.at(-1) ? folderMode : 0o755);
     }

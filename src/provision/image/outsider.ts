@@ -7,7 +7,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { UserError } from "../../errors.ts";
-import { type RunOptions, type RunResult, run } from "../../process.ts";
+import { missingProgram, type RunOptions, type RunResult, run } from "../../process.ts";
+import { lastLines } from "../../text.ts";
 
 /** Address space of each program, in bytes: debugfs and qemu-img take some tens of MiB, e2fsck some hundreds. */
 const MEMORY_BYTES = 4 * 2 ** 30;
@@ -85,5 +86,22 @@ export function requirePlainFile(path: string): void {
   if (lstatSync(path).isFile() && nlink === 1) return;
   throw new UserError("DISK_NOT_PLAIN", `${path} should be a file, and leads somewhere else.`, {
     hint: "A program that read the disk was made to do this by what is on it. Do not trust that disk.",
+  });
+}
+
+/** {@link runAsOutsider}, of a program that is expected to succeed. @throws {UserError} `PROGRAM_MISSING`, `PROGRAM_FAILED` */
+export async function mustAsOutsider(
+  outsider: Outsider,
+  program: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<void> {
+  const result = await runAsOutsider(outsider, program, args, options);
+  options.signal?.throwIfAborted();
+  if (result.missing) throw missingProgram(program);
+  if (result.exitCode === 0) return;
+  throw new UserError("PROGRAM_FAILED", `${program} failed with exit code ${result.exitCode}.`, {
+    detail: lastLines(result.stderr),
+    hint: "Is there room on the disk of the host?",
   });
 }

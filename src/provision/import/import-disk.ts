@@ -14,7 +14,7 @@ import { publicKeysIn } from "../guest-files.ts";
 import { buildGuestPackage } from "../guest-package.ts";
 import { type ExtEntry, type ExtFile, ExtFileSystem, isPlainName } from "../image/ext.ts";
 import { copyImage, type ImageFormat } from "../image/image-file.ts";
-import { makeOutsiderFolder, type Outsider, runAsOutsider } from "../image/outsider.ts";
+import { makeOutsiderFolder, mustAsOutsider, type Outsider } from "../image/outsider.ts";
 import { type Volume, volumesOf } from "../image/volumes.ts";
 import { extVolumes, noRoot, volumeOf } from "./find-root.ts";
 import { importedFstab, type Mount, parseFstab } from "./fstab.ts";
@@ -214,15 +214,7 @@ export async function changeImage(
     files,
     links: [{ path: `${UNITS}/multi-user.target.wants/${UNIT}`, target: `../${UNIT}` }],
   });
-  const args = ["convert", "-f", "raw", "-O", "qcow2", RAW, QCOW2];
-  const converted = await runAsOutsider(outsider, "qemu-img", args, { signal });
-  signal.throwIfAborted();
-  if (converted.exitCode !== 0) {
-    throw new UserError("PROGRAM_FAILED", `qemu-img failed with exit code ${converted.exitCode}.`, {
-      detail: printable(converted.stderr, 500),
-      hint: "Is there room on the disk of the host?",
-    });
-  }
+  await mustAsOutsider(outsider, "qemu-img", ["convert", "-f", "raw", "-O", "qcow2", RAW, QCOW2], { signal });
   await rm(join(outsider.folder, RAW));
   const notes = changed.doubtful.map(
     (place) =>
