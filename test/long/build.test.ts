@@ -28,7 +28,7 @@ describe("build", () => {
     makeSource(folder, "bs-fails", "echo 'it cannot be built'; exit 3");
     // The tree, so that the guest makes the source package.
     const ran = await tryBootshare(...build("--jobs", "2", dsc, join(folder, "bs-fails")));
-    expect(ran.stderr).toMatch(/^== bs-builds: install build dependencies/m);
+    expect(ran.stderr).toMatch(/^== bs-builds_1\.0\.dsc: install build dependencies/m);
     const [builds, fails] = JSON.parse(ran.stdout) as BuildResult[];
     expect(builds, ran.stderr.slice(-3000)).toMatchObject({
       package: "bs-builds",
@@ -62,7 +62,7 @@ describe("build", () => {
     dies.all.on("data", (bytes: Buffer) => {
       said += bytes.toString();
     });
-    await until("it hangs", 600, async () => (/^hanging now/m.test(said) ? true : undefined));
+    await until("it hangs", 1800, async () => (/^hanging now/m.test(said) ? true : undefined));
     const [guest = ""] = (await virsh("list", "--name"))
       .split("\n")
       .filter((name) => name.startsWith("build-"));
