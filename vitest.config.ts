@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** What takes longest begins first, so that no core waits for it at the end. Files that are not named keep their order. */
-const LONGEST = ["virtiofs", "rollback", "ninep", "import", "armhf", "session", "obs-worker"];
+const LONGEST = ["virtiofs", "build-hello", "rollback", "ninep", "import", "armhf", "session", "obs-worker"];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -4,12 +4,11 @@
  */
 import { randomUUID } from "node:crypto";
 import { existsSync, linkSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { appendEvents } from "../boot/log.ts";
 import { changePolicy, readPolicy } from "../boot/policy.ts";
 import type { BootState } from "../boot/state.ts";
-import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { errnoOf } from "../errors.ts";
 import { makeGuestFolders } from "../folders.ts";
 import { cloneDomainXml, isDiskOwned, setDiskOwned } from "../libvirt/domain-clone.ts";
 import { checkMachineSize } from "../libvirt/domain-create.ts";
@@ -19,6 +18,7 @@ import { machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
 import { type GuestPaths, statePaths } from "../paths.ts";
 import { runOk } from "../process.ts";
+import { requireFree } from "../provision/free-space.ts";
 import { asGuestRoot } from "../provision/user-namespace.ts";
 import { copyShareImage, mountShare } from "../share/mount.ts";
 import { TRANSPORTS } from "../share/transports.ts";
@@ -104,7 +104,7 @@ async function make(
       const xml = await dumpXml(source.uuid, { inactive: true, secrets: true });
       const definition = parseDomain(xml);
       checkSize(definition, options);
-      await requireSpace(source.paths);
+      requireSpace(source.paths);
       // What cannot be cloned is found before anything is made.
       cloneDomainXml(xml, specFor(source.paths, source.paths));
       held = makeHeldFolder(uuid, source.uuid);
@@ -180,17 +180,9 @@ function checkSize(definition: DomainFacts, { memoryBytes, cpus }: CloneOptions)
   checkMachineSize(shape, cpus ?? definition.cpus, memoryMiB);
 }
 
-async function requireSpace({ shareImage }: GuestPaths): Promise<void> {
-  const { root } = statePaths();
+function requireSpace({ shareImage }: GuestPaths): void {
   const share = existsSync(shareImage) ? statSync(shareImage).blocks * 512 : 0;
-  const needed = CLONE_BYTES + share;
-  const { bavail, bsize } = await statfs(root);
-  if (bavail * bsize >= needed) return;
-  throw new UserError(
-    "NO_SPACE",
-    `There are only ${toMiB(bavail * bsize)} MiB free below ${root}; a clone needs ${toMiB(needed)} MiB.`,
-    { exitCode: EXIT.unusable, hint: `Free some space, or mount a larger file system at ${root}.` },
-  );
+  requireFree(statePaths().root, CLONE_BYTES + share, "a clone");
 }
 
 async function cloneDisk(source: Guest, xml: string, to: GuestPaths, qemu: QemuUser): Promise<void> {

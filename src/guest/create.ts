@@ -14,7 +14,7 @@ import {
   readlinkSync,
   statSync,
 } from "node:fs";
-import { copyFile, readFile, rename, statfs, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { appendEvents } from "../boot/log.ts";
@@ -34,6 +34,7 @@ import { workMode } from "../mode.ts";
 import { type GuestPaths, guestPathsOf, INIT32, statePaths, WORKER_FILE } from "../paths.ts";
 import { runOk, tryLock } from "../process.ts";
 import { WORK_SPACE_BYTES } from "../provision/disk.ts";
+import { requireFree } from "../provision/free-space.ts";
 import { hostNameFor } from "../provision/guest-files.ts";
 import { requirePlainFile } from "../provision/image/outsider.ts";
 import type { Provisioned, ProvisionProgress, ProvisionStep } from "../provision/provision.ts";
@@ -154,7 +155,7 @@ export class Creation {
     await requireFreeName(name);
     // A user's guests do without it (launch.ts).
     if (workMode().name === "system") await requireHook();
-    await requireSpace();
+    requireFree(statePaths().root, WORK_SPACE_BYTES, "making a guest");
     const plan = await this.#source.plan(this.#rootDiskWork, this.#progress(say), signal);
     this.#plan = plan;
     if (plan.worker !== undefined) this.#worker = await reserveWorker(plan.worker, plan.name, this.#work);
@@ -388,21 +389,6 @@ export async function requireHook(): Promise<void> {
       exitCode: EXIT.unusable,
       detail: lines.join("\n"),
       hint: "Install it with 'bootshare hook install --restart'.",
-    },
-  );
-}
-
-async function requireSpace(): Promise<void> {
-  const { root } = statePaths();
-  const { bavail, bsize } = await statfs(root);
-  if (bavail * bsize >= WORK_SPACE_BYTES) return;
-  const free = Math.floor((bavail * bsize) / 2 ** 20);
-  throw new UserError(
-    "NO_SPACE",
-    `There are only ${free} MiB free below ${root}; making a guest needs ${WORK_SPACE_BYTES / 2 ** 30} GiB.`,
-    {
-      exitCode: EXIT.unusable,
-      hint: `Free some space, or mount a larger file system at ${root}.`,
     },
   );
 }

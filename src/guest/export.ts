@@ -5,16 +5,7 @@
  * process that is killed leaves the guest, or an ordinary domain with a folder that nobody needs.
  */
 import { randomUUID } from "node:crypto";
-import {
-  accessSync,
-  chmodSync,
-  chownSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { copyFile, link, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +27,7 @@ import {
 import { SHARE_TAG, statePaths } from "../paths.ts";
 import { type BootFile, prepareExport, takeExport } from "../provision/export/export-disk.ts";
 import type { LoaderPlan } from "../provision/export/loader.ts";
+import { requireFree } from "../provision/free-space.ts";
 import { isPlainName } from "../provision/image/ext.ts";
 import { requirePlainFile } from "../provision/image/outsider.ts";
 import { readBootFolder } from "../share/folder.ts";
@@ -402,20 +394,6 @@ const COPIES = 3;
 function requireRoom(disk: string, work: string, file: string): void {
   // With all that it stands on.
   const needed = [disk, ...chainOf(disk)].reduce((sum, one) => sum + statSync(one).blocks * 512, 0);
-  for (const [folder, times] of [
-    [work, COPIES],
-    [dirname(file), 1],
-  ] as const) {
-    const { bavail, bsize } = statfsSync(folder);
-    if (bavail * bsize >= needed * times) continue;
-    const [free, wanted] = [bavail * bsize, needed * times].map((bytes) => Math.ceil(bytes / 2 ** 20));
-    throw new UserError(
-      "NO_SPACE",
-      `There are only ${free} MiB free in ${printable(folder)}; the export needs about ${wanted} MiB.`,
-      {
-        exitCode: EXIT.unusable,
-        hint: "Free some space there.",
-      },
-    );
-  }
+  requireFree(work, needed * COPIES, "the export");
+  requireFree(dirname(file), needed, "the export");
 }

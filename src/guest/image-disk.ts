@@ -1,6 +1,6 @@
 /** A root disk that is a copy of somebody's disk image, and what machine its system needs. */
-import { statfsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { lookAtNext, type Next } from "../boot/look-next.ts";
 import { select } from "../boot/select.ts";
 import { EXIT, UserError } from "../errors.ts";
@@ -14,6 +14,7 @@ import { hostFacts } from "../machine/host-facts.ts";
 import { type MachineShape, machineShape } from "../machine/shape.ts";
 import { KERNELS_FOR } from "../machine/shapes-table.ts";
 import { findVirtiofsd } from "../machine/virtiofsd.ts";
+import { requireFree } from "../provision/free-space.ts";
 import { type ImageFormat, lookAtImage } from "../provision/image/image-file.ts";
 import { changeImage, type OpenImage, openImage } from "../provision/import/import-disk.ts";
 import type { Provisioned, ProvisionProgress } from "../provision/provision.ts";
@@ -71,7 +72,7 @@ export class ImageDisk implements RootDiskSource {
     const { name, memoryBytes, cpus, share } = this.#wishes;
     if (this.#format === undefined) throw new Error("the image has not been looked at");
     progress.line("copying the image");
-    requireRoom(this.#file, work);
+    requireFree(dirname(work), statSync(this.#file).blocks * 512 * COPIES, "this import");
     const image = await openImage(this.#file, this.#format, { ...(await qemuUser()), folder: work }, signal);
     this.#image = image;
     const { system, bootDir } = image;
@@ -209,26 +210,6 @@ function bootableRelease(file: string, bootDir: string, machine: DomainMachine):
 
 /** A copy as it is, one as raw, and the disk that is made of it. */
 const COPIES = 3;
-
-function requireRoom(file: string, near: string): void {
-  const { blocks } = statSync(file);
-  const needed = blocks * 512 * COPIES;
-  const { bavail, bsize } = statfsSync(parentOf(near));
-  if (bavail * bsize >= needed) return;
-  const [free, wanted] = [bavail * bsize, needed].map((bytes) => Math.ceil(bytes / 2 ** 20));
-  throw new UserError(
-    "NO_SPACE",
-    `There are only ${free} MiB free below ${parentOf(near)}; this import needs about ${wanted} MiB.`,
-    {
-      exitCode: EXIT.unusable,
-      hint: "Free some space, or mount a larger file system there.",
-    },
-  );
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
-}
 
 function requireBootRoom({ bootBytes: has }: OpenImage, limit: number | undefined): void {
   // Two kernels at least: the one that it has, and the next.

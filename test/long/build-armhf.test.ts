@@ -3,27 +3,21 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { tryBootshare } from "../vm/machine.ts";
+import { tryForeign } from "../vm/guests.ts";
+import { keepLogsOnFailure, tryBootshare } from "../vm/machine.ts";
 
 const SUITE = "bookworm";
+const BUILDER = `builder-${SUITE}-armhf`;
 const output = mkdtempSync(join(tmpdir(), "bootshare-build-armhf-"));
 afterAll(async () => {
-  await tryBootshare("delete", "--force", `builder-${SUITE}-armhf`);
+  await tryBootshare("delete", "--force", BUILDER);
   rmSync(output, { recursive: true });
 });
 
-it("builds hello for armhf", async () => {
-  const ran = await tryBootshare(
-    "build",
-    "--suite",
-    SUITE,
-    "--arch",
-    "armhf",
-    "--output",
-    output,
-    "--json",
-    "hello",
-  );
+it("builds hello for armhf", { timeout: 3 * 3_600_000 }, async () => {
+  keepLogsOnFailure(BUILDER, "build hello armhf");
+  const what = ["--suite", SUITE, "--arch", "armhf", "--cpus", "1", "--memory", "1G", "--output", output];
+  const ran = await tryForeign("build", ...what, "--json", "hello");
   expect(JSON.parse(ran.stdout), ran.stderr.slice(-3000)).toMatchObject([{ result: "built", arch: "armhf" }]);
   expect(ran.exitCode).toBe(0);
   expect(ran.stdout).toMatch(/hello_.*_armhf\.deb/);

@@ -21,7 +21,8 @@ describe("build", () => {
     await tryBootshare("delete", "--force", BUILDER);
     rmSync(folder, { recursive: true });
   });
-  const build = (...args: string[]) => ["build", "--suite", SUITE, "--output", output, "--json", ...args];
+  const what = ["--suite", SUITE, "--cpus", "1", "--memory", "1G"];
+  const build = (...args: string[]) => ["build", ...what, "--output", output, "--json", ...args];
   it("tells a package that fails from one that builds, two guests at a time", async () => {
     keepLogsOnFailure(BUILDER, "build fails");
     const dsc = makeSource(folder, "bs-builds", "true");
@@ -53,7 +54,7 @@ describe("build", () => {
     keepLogsOnFailure(BUILDER, "build hangs");
     const dsc = makeSource(folder, "bs-hangs", "echo 'hanging now'; sleep 3600");
     const other = join(folder, "other");
-    const dies = execa(PROGRAM, ["build", "--suite", SUITE, "--output", other, dsc], {
+    const dies = execa(PROGRAM, ["build", ...what, "--output", other, dsc], {
       reject: false,
       stdin: "ignore",
       all: true,

@@ -1,5 +1,5 @@
 /** The guests that the tests share: made once, used by every file, since making one takes minutes. */
-import { bootshare, statusOf, tryBootshare, virsh } from "./machine.ts";
+import { bootshare, type Ran, statusOf, tryBootshare, virsh } from "./machine.ts";
 
 export interface Shared {
   readonly name: string;
@@ -44,24 +44,26 @@ const WITHOUT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Makes a guest of another architecture. A mirror's security archive and its updates are at times inconsistent for some of
+ * Runs bootshare for another architecture. A mirror's security archive and its updates are at times inconsistent for some of
  * them: what a person would do then is done here, and said.
- *
- * @returns what `create` printed
  */
-export async function createForeign(name: string, arch: string, ...options: string[]): Promise<string> {
-  const args = ["create", name, "--arch", arch, ...SIZE, ...options];
+export async function tryForeign(...given: string[]): Promise<Ran> {
+  const args = [...given];
   for (;;) {
-    const { exitCode, stdout, stderr } = await tryBootshare(...args);
-    if (exitCode === 0) return stdout;
-    const code = /\[([A-Z_]+)\]$/m.exec(stderr)?.[1] ?? "";
+    const ran = await tryBootshare(...args);
+    const code = Object.keys(WITHOUT).find((one) => `${ran.stdout}${ran.stderr}`.includes(one)) ?? "";
     const option = WITHOUT[code];
-    if (option === undefined || args.includes(option)) {
-      throw new Error(`create --arch ${arch}: exit code ${exitCode}\n${stdout}\n${stderr}`);
-    }
-    console.error(`${code} for ${arch}: going on with ${option}`);
+    if (ran.exitCode === 0 || option === undefined || args.includes(option)) return ran;
+    console.error(`${code}: going on with ${option}`);
     args.push(option);
   }
+}
+
+/** Makes a guest of another architecture. @returns what `create` printed */
+export async function createForeign(name: string, arch: string, ...options: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await tryForeign("create", name, "--arch", arch, ...SIZE, ...options);
+  if (exitCode === 0) return stdout;
+  throw new Error(`create --arch ${arch}: exit code ${exitCode}\n${stdout}\n${stderr}`);
 }
 
 /** Makes the guest unless an earlier file did, and sees to it that it is up. */

@@ -1,5 +1,5 @@
 /** What an adoption would do, found out without changing anything. */
-import { existsSync, lstatSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { lookAtNext, type Next } from "../../boot/look-next.ts";
@@ -15,6 +15,7 @@ import { type DomainEntry, domainStatuses, dumpXml } from "../../libvirt/virsh.t
 import { workMode } from "../../mode.ts";
 import { type GuestPaths, guestPathsOf } from "../../paths.ts";
 import { run } from "../../process.ts";
+import { requireFree } from "../../provision/free-space.ts";
 import { treeSize } from "../../share/copy.ts";
 import { asOwner, readBootFolder } from "../../share/folder.ts";
 import { mountShare } from "../../share/mount.ts";
@@ -95,7 +96,7 @@ export interface AdoptionPlan {
 /**
  * Finds out whether a domain can be adopted, and what would be done.
  *
- * @throws {UserError} those of {@link whyNotAdopt}, {@link sharedDisk}, of the share and of its kernels, `ADOPT_NO_SPACE`
+ * @throws {UserError} those of {@link whyNotAdopt}, {@link sharedDisk}, of the share and of its kernels, `NO_SPACE`
  */
 export async function planAdoption(subject: Subject): Promise<AdoptionPlan> {
   const { domain, xml, entry, uuid, paths } = subject;
@@ -110,7 +111,12 @@ export async function planAdoption(subject: Subject): Promise<AdoptionPlan> {
   if (copyOf !== undefined) await checkOrigin(subject, more, copyOf);
   checkFolder(subject, from);
   const size = treeSize(from);
-  requireSpace(subject, size.bytes);
+  // A copy of it, and kernel and initrd three more times: in run/, and the last good pairs.
+  requireFree(
+    workMode().stateRoot,
+    2 * size.bytes + 64 * 2 ** 20,
+    `adopting the domain ${printable(subject.name)}`,
+  );
   const { runKernel: kernel, runInitrd: initrd, share, report, serialLog } = paths;
   const adoption = { uuid, transport, arch: domain.arch, kernel, initrd, share, report, serialLog };
   const changedXml = adoptXml(xml, adoption);
@@ -188,21 +194,6 @@ function checkFolder({ name }: Subject, from: string): void {
     "ADOPT_SHARE_GONE",
     `The domain ${printable(name)} cannot be adopted: its shared folder ${printable(from)} ${why}.`,
     { exitCode: EXIT.conflict, hint: "Name the folder that holds its /boot in its XML: virsh edit." },
-  );
-}
-
-/** @throws {UserError} `ADOPT_NO_SPACE` */
-function requireSpace({ name }: Subject, bytes: number): void {
-  const { stateRoot } = workMode();
-  // Kernel and initrd are kept three more times: in run/, and the last good pairs.
-  const wanted = 2 * bytes + 64 * 2 ** 20;
-  const { bavail, bsize } = statfsSync(existsSync(stateRoot) ? stateRoot : "/var/lib");
-  if (bavail * bsize >= wanted) return;
-  const mib = (n: number): number => Math.ceil(n / 2 ** 20);
-  throw new UserError(
-    "ADOPT_NO_SPACE",
-    `The domain ${printable(name)} cannot be adopted: ${stateRoot} has ${mib(bavail * bsize)} MiB free, and a copy of its /boot with what is staged from it needs ${mib(wanted)} MiB.`,
-    { exitCode: EXIT.unusable, hint: "Free some space there." },
   );
 }
 

@@ -1,11 +1,12 @@
 /** A disk image that a person has: what format it is in, and a copy of one's own to work on, raw. */
-import { chmodSync, chownSync, closeSync, openSync, readSync, statfsSync, statSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, openSync, readSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { EXIT, errnoOf, UserError } from "../../errors.ts";
 import { missingProgram, runOk } from "../../process.ts";
 import { lastLines, printable } from "../../text.ts";
+import { requireFree } from "../free-space.ts";
 import { type Outsider, runAsOutsider } from "./outsider.ts";
 
 export type ImageFormat = "raw" | "qcow2";
@@ -174,19 +175,8 @@ const measureSchema = z.object({ required: z.number().nonnegative() });
 function requireRoomFor(file: string, json: string, folder: string): void {
   const measured = measureSchema.safeParse(JSON.parse(json));
   if (!measured.success) throw invalid(file, "qemu-img says something that is not understood.");
-  const { bavail, bsize } = statfsSync(folder);
   // As raw, and the disk that is made of it.
-  const needed = 2 * measured.data.required;
-  if (bavail * bsize >= needed) return;
-  const [free, wanted] = [bavail * bsize, needed].map((bytes) => Math.ceil(bytes / 2 ** 20));
-  throw new UserError(
-    "NO_SPACE",
-    `The image ${printable(file)} takes ${wanted} MiB; there are ${free} MiB free in ${folder}.`,
-    {
-      exitCode: EXIT.unusable,
-      hint: "Free some space, or mount a larger file system there.",
-    },
-  );
+  requireFree(folder, 2 * measured.data.required, `the image ${printable(file)}`);
 }
 
 function invalid(file: string, said: string): UserError {

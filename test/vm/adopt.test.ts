@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guestPathsOf, OTHERS_HOOK, OTHERS_HOOK_KEPT } from "../../src/paths.ts";
 import { mountShare } from "../../src/share/mount.ts";
-import { ensureGuest, NINEP } from "../vm/guests.ts";
+import { ensureGuest, NINEP } from "./guests.ts";
 import {
   BOOT_SECONDS,
   bootshare,
@@ -33,7 +33,7 @@ import {
   until,
   untilGoodAgain,
   virsh,
-} from "../vm/machine.ts";
+} from "./machine.ts";
 
 const NAME = "bs-test-adopt";
 const UUID = "0ad0b7ed-0000-4000-8000-000000000001";

@@ -17,7 +17,8 @@ afterAll(async () => {
 
 it("builds hello", { timeout: 3_600_000 }, async () => {
   keepLogsOnFailure(BUILDER, "build hello");
-  const ran = await tryBootshare("build", "--suite", SUITE, "--output", output, "--json", "hello");
+  const what = ["--suite", SUITE, "--cpus", "1", "--memory", "1G", "--output", output];
+  const ran = await tryBootshare("build", ...what, "--json", "hello");
   expect(ran.stderr).toMatch(/^== hello: install build dependencies/m);
   const [hello] = JSON.parse(ran.stdout) as BuildResult[];
   expect(hello, ran.stderr.slice(-3000)).toMatchObject({
