@@ -282,7 +282,7 @@ export class Creation {
         serialLog: paths.serialLog,
         report: paths.report,
         share: paths.share,
-        rootUuid: made.rootUuid,
+        root: made.root,
         mac: this.#mac,
         network,
         transport: plan.transport.name,

@@ -126,7 +126,7 @@ export class ImageDisk implements RootDiskSource {
     return {
       diskPath,
       bootDir: image.bootDir,
-      rootUuid: image.root.uuid,
+      root: `UUID=${image.root.uuid}`,
       kernelRelease: this.#release,
       kernelPackage: plan.kernelPackage,
       firstInitrd: undefined,

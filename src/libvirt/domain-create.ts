@@ -37,8 +37,8 @@ export interface DomainSpec {
   /** The folder that is the guest's /boot. */
   readonly share: string;
   readonly transport: Transport;
-  /** UUID of the root file system. */
-  readonly rootUuid: string;
+  /** What the kernel and the initrd find the root file system by: see {@link isRootSpec}. */
+  readonly root: string;
   /** Further words of the kernel's command line. */
   readonly cmdlineExtra?: readonly string[];
   /** `52:54:00:…`, lower case. The guest finds its network interface by it. */
@@ -98,8 +98,8 @@ export function domainXml(spec: DomainSpec): string {
 /**
  * The kernel's command line.
  *
- * - `root=UUID=` because interfaces and disks get new names when they move between buses; `ro` so that the initrd checks
- *   the file system before systemd mounts it for writing.
+ * - `root=`, a UUID where bootshare made the disk, because interfaces and disks get new names when they move between buses; `ro`
+ *   so that the initrd checks the file system before systemd mounts it for writing.
  * - One `console=`: the last one named is /dev/console, and there is only one.
  * - `panic=10`: ten seconds after a panic the kernel resets the machine, which ends the domain, and the reconciler takes
  *   over. initramfs-tools reads it too: it reboots where it would wait for a person in a shell.
@@ -111,12 +111,29 @@ export function domainXml(spec: DomainSpec): string {
  *   (measured with QEMU 7.2, amd64). A guest takes it back by `kernel.randomize_va_space = 2` in its sysctl.d.
  * - No `quiet`: when a boot hangs, the serial log is all there is to see how far it came.
  */
-export function cmdline(spec: Pick<DomainSpec, "rootUuid" | "shape" | "cmdlineExtra">): string {
-  const words = [`root=UUID=${spec.rootUuid}`, "ro", `console=${spec.shape.console}`, "panic=10"];
-  const { kernelArch, accel } = spec.shape;
-  if (accel === "tcg") words.push("norandmaps");
-  if (accel === "tcg" && (kernelArch === "amd64" || kernelArch === "i386")) words.push("no_timer_check");
-  return [...words, ...(spec.cmdlineExtra ?? [])].join(" ");
+export function cmdline(spec: Pick<DomainSpec, "root" | "shape" | "cmdlineExtra">): string {
+  const words = [`root=${spec.root}`, "ro", `console=${spec.shape.console}`, "panic=10"];
+  return [...words, ...emulationWords(spec.shape), ...(spec.cmdlineExtra ?? [])].join(" ");
+}
+
+/** Of these, what is there because the machine is emulated. */
+export function emulationWords({ kernelArch, accel }: MachineShape): string[] {
+  if (accel !== "tcg") return [];
+  return kernelArch === "amd64" || kernelArch === "i386" ? ["norandmaps", "no_timer_check"] : ["norandmaps"];
+}
+
+/** Longest name of a root file system that is taken, in characters. */
+const MAX_ROOT_SPEC = 200;
+
+/**
+ * Whether a text names a root file system as fstab(5) does, and as initramfs-tools takes it after `root=`: by UUID, label or
+ * device. It may come from a guest, and ends up in its kernel's command line: nothing that could be another word of that.
+ */
+export function isRootSpec(text: string): boolean {
+  if (text.length > MAX_ROOT_SPEC) return false;
+  return /^(?:(?:UUID|LABEL|PARTUUID|PARTLABEL)=[A-Za-z0-9_.:+-]+|\/dev(?:\/[A-Za-z0-9_:+=-][A-Za-z0-9_.:+=-]*)+)$/.test(
+    text,
+  );
 }
 
 /** Who the guest is. No paths: a member of the group libvirt may change this, and a hook that runs as root reads it. */
@@ -286,12 +303,12 @@ function networkInterface(spec: DomainSpec): XmlElement {
 }
 
 function check(spec: DomainSpec): void {
-  const { uuid, rootUuid, mac, memoryMiB, cpus } = spec;
+  const { uuid, root, mac, memoryMiB, cpus } = spec;
   if (!UUID_PATTERN.test(uuid)) throw invalid("UUID", uuid);
   // libvirt refuses a slash; a line break would break every list of domains.
   if (!/^[^/\p{C}\p{Zl}\p{Zp}]{1,200}$/u.test(spec.name) || spec.name.trim() !== spec.name)
     throw invalid("name", spec.name);
-  if (!/^[0-9A-Fa-f-]{4,36}$/.test(rootUuid)) throw invalid("root file system UUID", rootUuid);
+  if (!isRootSpec(root)) throw invalid("root file system", root);
   if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) throw invalid("MAC address", mac);
   if (!Number.isInteger(memoryMiB) || memoryMiB < 64) throw invalid("memory in MiB", String(memoryMiB));
   if (!Number.isInteger(cpus) || cpus < 1) throw invalid("number of processors", String(cpus));

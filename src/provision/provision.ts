@@ -51,7 +51,8 @@ export interface Provisioned {
   readonly diskPath: string;
   /** What the guest's /boot begins with: kernel, initrd, config, and Debian's links as real links. */
   readonly bootDir: string;
-  readonly rootUuid: string;
+  /** What the kernel finds the root file system by (libvirt/domain-create.ts, isRootSpec). */
+  readonly root: string;
   readonly kernelRelease: string;
   readonly kernelPackage: string;
   /** The initrd of the first boot, where {@link bootDir} has none: the guest makes its own in that boot. */
@@ -166,7 +167,7 @@ export async function provisionRootDisk(
     return {
       diskPath,
       bootDir,
-      rootUuid: facts.rootUuid,
+      root: `UUID=${facts.rootUuid}`,
       kernelRelease,
       kernelPackage: kernel,
       firstInitrd,
