@@ -2,11 +2,11 @@
  * Fetching a source package by its name: this host's apt, with lists and configuration of its own, so that it works whatever the
  * host's sources are, and knows Debian's keys alone. apt verifies the chain from the signed Release file to each file.
  */
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
-import { workMode } from "../mode.ts";
 import { run } from "../process.ts";
+import { privateApt } from "../provision/private-apt.ts";
 import { aptSources, type Mirrors } from "../provision/sources.ts";
 import type { Suite } from "../provision/suites.ts";
 import { lastLines } from "../text.ts";
@@ -22,26 +22,6 @@ export interface FetchOptions {
   readonly work: string;
 }
 
-/**
- * The configuration, in apt.conf(5)'s form: nothing of the host's is read (`Dir::Etc` and all below it is elsewhere), and nothing
- * unsigned is taken.
- */
-export function aptConfiguration(work: string, proxy: string | undefined): string {
-  return [
-    `Dir "${work}";`,
-    `Dir::Etc "${work}/etc";`,
-    `Dir::State "${work}/state";`,
-    `Dir::State::status "${work}/status";`,
-    `Dir::Cache "${work}/cache";`,
-    `Dir::Bin::methods "/usr/lib/apt/methods";`,
-    'Acquire::Languages "none";',
-    'Acquire::AllowInsecureRepositories "false";',
-    'APT::Get::AllowUnauthenticated "false";',
-    ...(proxy === undefined ? [] : [`Acquire::http::Proxy "${proxy}";`]),
-    "",
-  ].join("\n");
-}
-
 /** deb-src lines: the guest's sources, for source packages. */
 export function sourceSources(suite: Suite, mirrors: Mirrors): string {
   return aptSources(suite, mirrors).replaceAll(/^Types: deb$/gm, "Types: deb-src");
@@ -55,26 +35,7 @@ export function sourceSources(suite: Suite, mirrors: Mirrors): string {
  */
 export async function fetchSource(options: FetchOptions, signal: AbortSignal): Promise<string> {
   const { name, version, suite, mirrors, proxy, work } = options;
-  const sources = join(work, "etc/sources.list.d");
-  const download = join(work, "source");
-  for (const folder of [
-    sources,
-    join(work, "etc/apt.conf.d"),
-    join(work, "etc/preferences.d"),
-    join(work, "state/lists/partial"),
-    join(work, "cache/archives/partial"),
-    download,
-  ]) {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-  }
-  const configuration = join(work, "apt.conf");
-  await writeFile(configuration, aptConfiguration(work, proxy));
-  await writeFile(join(work, "status"), "");
-  await writeFile(join(sources, "debian.sources"), sourceSources(suite, mirrors));
-  // Root's apt downloads as this user, who needs a way to it, and a place.
-  await chmod(work, 0o711);
-  if (workMode().name === "system") await run("chown", ["_apt", download], { signal });
-  const env = { APT_CONFIG: configuration };
+  const { env, download } = await privateApt(work, sourceSources(suite, mirrors), proxy, signal);
 
   const update = await run("apt-get", ["-q", "update", "--error-on=any"], { env, signal });
   signal.throwIfAborted();
