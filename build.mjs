@@ -38,3 +38,4 @@ await cp("guest-package", "dist/guest-package", { recursive: true });
 await cp("builder", "dist/builder", { recursive: true });
 await cp("import", "dist/import", { recursive: true });
 await cp("export", "dist/export", { recursive: true });
+await cp("installer", "dist/installer", { recursive: true });

@@ -6,6 +6,8 @@ import { cloneGuest } from "../guest/clone.ts";
 import { Creation } from "../guest/create.ts";
 import { DebianDisk } from "../guest/debian-disk.ts";
 import { deleteGuest } from "../guest/delete.ts";
+import { InstallerDisk, planInstallation } from "../guest/installer-disk.ts";
+import { type InstallerWishes, requireInstallerWishes } from "../guest/installer-wishes.ts";
 import { definitionOf } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
 import { type CreateOptions, type CreatePlan, planGuest, toMiB } from "../guest/plan.ts";
@@ -35,7 +37,7 @@ export const create = defineCommand({
   name: "create",
   summary: "make a Debian guest and boot it",
   about:
-    "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. An ordinary user's is made without root, in a user namespace. A step that fails takes away everything that was made.",
+    "Makes a Debian guest, unattended: root disk by mmdebstrap through this host's own apt and keyrings, /boot on a folder of this host, a libvirt domain, a first boot that passes the boot gate. With --installer Debian's own installer makes the disk, in a machine that is there for that (docs/installer.md). An ordinary user's is made without root, in a user namespace. A step that fails takes away everything that was made.",
   arguments: [["<name>", "name of the new guest"]],
   options: [
     { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },
@@ -56,6 +58,16 @@ export const create = defineCommand({
       flags: "--from <guest>",
       text: "make a clone of a guest that is off instead, which takes a second, and boot that",
     },
+    {
+      flags: "--installer",
+      text: "have Debian's installer make the root disk, unattended (docs/installer.md)",
+    },
+    {
+      flags: "--netboot <what>",
+      text: "installer: a folder with its kernel and initrd.gz, or a package of them (default: Debian's for suite and architecture)",
+    },
+    { flags: "--preseed <file>", text: "installer: answers of your own, which win over bootshare's" },
+    { flags: "--interactive", text: "installer: answer its questions on this terminal" },
     {
       flags: "--role <role>",
       text: `what the guest is for: ${WORKER_ROLES.join(", ")} (docs/obs-workers.md)`,
@@ -79,6 +91,10 @@ export const create = defineCommand({
       "a build worker of the Open Build Service",
     ],
     ["bootshare create w3 --from worker1", "a clone of worker1, which is off"],
+    [
+      "bootshare create inst1 --installer --preseed lvm.cfg",
+      "installed by Debian's installer, with answers of your own",
+    ],
     ["bootshare create w2 --mirror https://mirror.example.org/debian", "from another mirror"],
   ],
   schema: z.object({
@@ -93,6 +109,10 @@ export const create = defineCommand({
       .optional(),
     secondStage: z.enum(["auto", "host", "guest"], { error: "auto, host or guest" }).optional(),
     from: z.string().optional(),
+    installer: z.boolean().default(false),
+    netboot: z.string().optional(),
+    preseed: z.string().optional(),
+    interactive: z.boolean().default(false),
     role: z.enum(WORKER_ROLES, { error: WORKER_ROLES.join(", ") }).optional(),
     obsRepo: z.string().optional(),
     obsSrc: z.string().optional(),
@@ -116,11 +136,15 @@ export const create = defineCommand({
       updates: options.updates,
       worker: workerWishes({ ...options, cpus: options.cpus ?? 2 }),
     };
+    const installer = installerWishes(options);
+    if (installer !== undefined) requireInstallerWishes(wishes, installer, isTerminal());
     if (options.dryRun) {
-      printLines(planLines(await planGuest(wishes, foreseenEmulation)));
+      const plan = installer === undefined ? planGuest(wishes, foreseenEmulation) : planInstallation(wishes);
+      printLines(planLines(await plan));
       return undefined;
     }
-    await makeGuest(new Creation(wishes, new DebianDisk(wishes)), wishes);
+    const disk = installer === undefined ? new DebianDisk(wishes) : new InstallerDisk(wishes, installer);
+    await makeGuest(new Creation(wishes, disk), wishes, { plain: installer?.interactive === true });
     printLines([
       `${name} is up. Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
     ]);
@@ -144,6 +168,8 @@ const NOT_FOR_CLONES = [
   ["sshKey", "--ssh-key"],
   ["secondStage", "--second-stage"],
   ["role", "--role"],
+  ["netboot", "--netboot"],
+  ["preseed", "--preseed"],
 ] as const;
 
 interface CloneWishes extends Partial<Record<(typeof NOT_FOR_CLONES)[number][0], unknown>> {
@@ -153,12 +179,16 @@ interface CloneWishes extends Partial<Record<(typeof NOT_FOR_CLONES)[number][0],
   readonly bootTimeout?: number | undefined;
   readonly dryRun: boolean;
   readonly keep: boolean;
+  readonly installer: boolean;
+  readonly interactive: boolean;
 }
 
 /** `create --from`: the clone is booted as a new guest is, and nothing is left of one that does not come up. */
 async function createClone(source: string, name: string, wishes: CloneWishes): Promise<undefined> {
   const flags: string[] = NOT_FOR_CLONES.flatMap(([key, flag]) => (wishes[key] === undefined ? [] : [flag]));
   if (wishes.dryRun) flags.push("--dry-run");
+  if (wishes.installer) flags.push("--installer");
+  if (wishes.interactive) flags.push("--interactive");
   const [flag] = flags;
   if (flag !== undefined) {
     throw new UserError(
@@ -203,7 +233,7 @@ export function planLines(plan: CreatePlan): string[] {
     ["Machine", machineLine(shape)],
     ["/boot", `${transport.name}: ${plan.transportReason}`],
     ["Size of /boot", bootBytes === undefined ? "no limit" : `at most ${toMiB(bootBytes)} MiB`],
-    ["Installed by", STAGES[plan.stage]],
+    ["Installed by", plan.installer === true ? INSTALLER : STAGES[plan.stage]],
   ];
   if (plan.worker !== undefined) rows.push(["Role", roleLine(plan.worker)]);
   if (kernel.warning !== undefined) rows.push(["Warning", kernel.warning]);
@@ -232,6 +262,31 @@ const STAGES: Readonly<Record<SecondStage, string>> = {
   "qemu-user": "qemu-user; the guest makes its own initrd in its first boot",
   guest: "the guest itself, in its first boot",
 };
+
+const INSTALLER = "Debian's installer, in a machine that is there for that";
+
+/** What `--installer` comes with; undefined without it. @throws {UserError} `USAGE` */
+export function installerWishes(options: {
+  readonly installer: boolean;
+  readonly netboot?: string | undefined;
+  readonly preseed?: string | undefined;
+  readonly interactive: boolean;
+}): InstallerWishes | undefined {
+  const { installer, netboot, preseed, interactive } = options;
+  if (installer) return { netboot, preseedFile: preseed, interactive };
+  const given = Object.entries({ netboot, preseed, interactive: interactive || undefined }).find(
+    ([, value]) => value !== undefined,
+  );
+  if (given === undefined) return undefined;
+  throw new UserError("USAGE", `--${given[0]} is for a guest that Debian's installer makes.`, {
+    exitCode: EXIT.usage,
+    hint: "Add --installer.",
+  });
+}
+
+function isTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
 
 function countSchema(what: string, most: number) {
   return z.coerce

@@ -81,11 +81,19 @@ export function guestWishes(name: string, options: NewGuestOptions): GuestWishes
   };
 }
 
-/** Makes a guest; one that fails, or is interrupted, is taken back, unless it is to be kept. */
-export async function makeGuest(creation: Creation, { name, keep }: GuestWishes): Promise<void> {
+/**
+ * Makes a guest; one that fails, or is interrupted, is taken back, unless it is to be kept.
+ *
+ * @param plain a line for each step and nothing else: the terminal is somebody else's in between
+ */
+export async function makeGuest(
+  creation: Creation,
+  { name, keep }: GuestWishes,
+  { plain = false }: { readonly plain?: boolean } = {},
+): Promise<void> {
   await endedBySignals(async ({ signal }) => {
     try {
-      await runSteps(creation, signal);
+      await runSteps(creation, plain, signal);
     } catch (error) {
       if (keep) printLines(["Kept, because of --keep:", ...creation.keep().map((one) => `  ${one}`)]);
       else
@@ -97,8 +105,8 @@ export async function makeGuest(creation: Creation, { name, keep }: GuestWishes)
 }
 
 /** Runs the steps, each shown with its time as it goes. */
-async function runSteps(creation: Creation, signal: AbortSignal): Promise<void> {
-  const terminal = process.stdout.isTTY === true;
+async function runSteps(creation: Creation, plain: boolean, signal: AbortSignal): Promise<void> {
+  const terminal = process.stdout.isTTY === true && !plain;
   const [check, ...rest] = creation.steps();
   const service: CreateStep = {
     title: "See to the service",

@@ -26,6 +26,7 @@ import { makeGuestFolders } from "../folders.ts";
 import { configName, type KernelConfig, parseKernelConfig } from "../kernel/config.ts";
 import { busFor } from "../kernel/features.ts";
 import { domainXml } from "../libvirt/domain-create.ts";
+import { ETH0 } from "../libvirt/domain-installer.ts";
 import { hookStatus } from "../libvirt/hook-install.ts";
 import { defineDomain, destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
 import { isNarrow } from "../machine/guest-kernel.ts";
@@ -190,7 +191,10 @@ export class Creation {
       this.#progress(say),
       signal,
     );
-    return `kernel ${this.#provisioned.kernelRelease}`;
+    const { kernelRelease, passphrase } = this.#provisioned;
+    if (passphrase !== true) return `kernel ${kernelRelease}`;
+    // Said before it boots, which waits for it.
+    return `kernel ${kernelRelease}; the disk is encrypted: type its passphrase on the console ('bootshare console ${name}') at each boot`;
   }
 
   /** A folder in the work folder, for whatever makes the root disk. */
@@ -247,8 +251,7 @@ export class Creation {
       const pair = storeProvided(paths, made.kernelRelease, files, shape.kernelArch, config);
       appendEvents(paths, [{ e: "provided", pair }]);
     }
-    const { tries, bootTimeout: seconds } = this.#options;
-    changePolicy(paths, { tries, bootTimeout: seconds });
+    changePolicy(paths, { tries: this.#options.tries, bootTimeout: this.#bootTimeout });
     if (this.#worker !== undefined) writeWorker(paths, this.#worker);
     if (made.image !== undefined) writeImport(paths, made.image);
     await rename(made.diskPath, paths.disk);
@@ -287,8 +290,11 @@ export class Creation {
         network,
         transport: plan.transport.name,
         ...(role === undefined ? {} : { role }),
-        // See in-guest/usr/lib/bootshare/init32.
-        cmdlineExtra: isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : [],
+        cmdlineExtra: [
+          // See in-guest/usr/lib/bootshare/init32.
+          ...(isNarrow(plan.shape.arch, plan.shape.kernelArch) ? [`init=${INIT32}`] : []),
+          ...(plan.installer === true ? [ETH0] : []),
+        ],
       }),
     );
     this.#undo.push({ what: `domain ${plan.name}`, run: async () => await undefineDomain(this.#uuid) });
@@ -316,7 +322,7 @@ export class Creation {
   async #untilGood(guest: Guest, say: (line: string) => void, signal: AbortSignal): Promise<string> {
     try {
       const { shape, stage } = this.#planned();
-      const limit = bootTimeout(this.#options.bootTimeout, shape.accel, stage !== "native");
+      const limit = bootTimeout(this.#bootTimeout, shape.accel, stage !== "native");
       const timeoutMs = limit === undefined ? Number.POSITIVE_INFINITY : limit * 1000;
       this.#made = await waitForGood(guest, timeoutMs, say, signal);
     } catch (error) {
@@ -325,6 +331,11 @@ export class Creation {
       throw error;
     }
     return `${this.#made.state.current?.reported ?? "?"} is good`;
+  }
+
+  /** As for the policy. A person who has to type a passphrase takes whatever time that takes. */
+  get #bootTimeout(): number | undefined {
+    return this.#options.bootTimeout ?? (this.#provisioned?.passphrase === true ? 0 : undefined);
   }
 
   async #tidy(): Promise<undefined> {

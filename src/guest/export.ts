@@ -8,7 +8,6 @@ import { randomUUID } from "node:crypto";
 import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { copyFile, link, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { copyFromShare } from "../boot/stage.ts";
 import { syncFile, syncFolder } from "../boot/sync.ts";
 import { bootTimeout } from "../boot/timeout.ts";
@@ -16,14 +15,7 @@ import { EXIT, errnoOf, UserError } from "../errors.ts";
 import type { BootEntry } from "../kernel/catalogue.ts";
 import { adoptionFacts } from "../libvirt/domain-adopt.ts";
 import { type Boots, finishingDomainXml, ordinaryDomainXml } from "../libvirt/domain-export.ts";
-import {
-  createTransientDomain,
-  defineDomain,
-  destroyDomain,
-  domainStatuses,
-  dumpXml,
-  snapshotNames,
-} from "../libvirt/virsh.ts";
+import { defineDomain, destroyDomain, domainStatuses, dumpXml, snapshotNames } from "../libvirt/virsh.ts";
 import { SHARE_TAG, statePaths } from "../paths.ts";
 import { type BootFile, prepareExport, takeExport } from "../provision/export/export-disk.ts";
 import type { LoaderPlan } from "../provision/export/loader.ts";
@@ -41,6 +33,7 @@ import { exportRefusal, rootUuidIn } from "./export-source.ts";
 import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { qemuUser } from "./qemu-user.ts";
+import { runOnce } from "./run-once.ts";
 import { makeWorkFolder } from "./work-folder.ts";
 
 export interface ExportOptions {
@@ -258,30 +251,21 @@ async function bootOnce(
   serialLog: string,
   signal: AbortSignal,
 ): Promise<void> {
-  signal.throwIfAborted();
-  const until = Date.now() + timeoutMs;
-  try {
-    await createTransientDomain(xml);
-    for (;;) {
-      await sleep(2000, undefined, { signal });
-      if ((await domainStatuses()).every((one) => one.uuid !== uuid)) return;
-      if (Date.now() > until) {
-        throw new UserError(
-          "EXPORT_TIMEOUT",
-          `The copy of ${name} did not finish within ${Math.round(timeoutMs / 1000)} s.`,
-          {
-            exitCode: EXIT.timeout,
-            detail: await serialTail({ serialLog }),
-            hint: "--boot-timeout gives it longer. The guest itself is as it was.",
-          },
-        );
-      }
-    }
-  } catch (error) {
-    // What went wrong first is what is told.
-    await destroyDomain(uuid).catch(() => {});
-    throw error;
-  }
+  await runOnce(
+    { xml, uuid, timeoutMs },
+    async () => {
+      throw new UserError(
+        "EXPORT_TIMEOUT",
+        `The copy of ${name} did not finish within ${Math.round(timeoutMs / 1000)} s.`,
+        {
+          exitCode: EXIT.timeout,
+          detail: await serialTail({ serialLog }),
+          hint: "--boot-timeout gives it longer. The guest itself is as it was.",
+        },
+      );
+    },
+    signal,
+  );
 }
 
 /** What tells whether somebody wrote to a disk. */

@@ -1,8 +1,6 @@
 /** A root disk that is a copy of somebody's disk image, and what machine its system needs. */
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { lookAtNext, type Next } from "../boot/look-next.ts";
-import { select } from "../boot/select.ts";
 import { EXIT, UserError } from "../errors.ts";
 import type { DebianArch } from "../kernel/arch.ts";
 import { catalogue } from "../kernel/catalogue.ts";
@@ -23,6 +21,7 @@ import { readBootFolder } from "../share/folder.ts";
 import type { ShareTransport } from "../share/transport.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { printable } from "../text.ts";
+import { domainOf, firstBootable } from "./first-bootable.ts";
 import {
   type CreatePlan,
   chooseTransport,
@@ -153,15 +152,6 @@ function newestKernel(
   });
 }
 
-function domainOf(shape: MachineShape, transport: ShareTransport): DomainMachine {
-  const { kernelArch, arch, bus, highmem, accel } = shape;
-  const diskBus = `virtio-${bus}`;
-  return {
-    ...{ arch: kernelArch, userland: arch, bus, highmem, modernMmio: true, diskBus, accel },
-    transport: transport.name,
-  };
-}
-
 /**
  * The way to share /boot that was chosen, or the other one where the kernel has only that and nobody insisted.
  *
@@ -188,24 +178,18 @@ function fittingTransport(
   });
 }
 
-/** What boots first, by the same rules as at every start. @throws {UserError} `NOTHING_BOOTABLE` */
+/** @throws {UserError} `NOTHING_BOOTABLE` */
 function bootableRelease(file: string, bootDir: string, machine: DomainMachine): string {
-  const found = catalogue(readBootFolder(bootDir), machine.arch);
-  const { selection }: Next = lookAtNext(
+  return firstBootable(
     bootDir,
-    select({ catalogue: found, pin: undefined, good: undefined, machine }),
     machine,
+    (tried) =>
+      new UserError("NOTHING_BOOTABLE", `Nothing in the /boot of ${printable(file)} can be booted here.`, {
+        exitCode: EXIT.conflict,
+        detail: tried,
+        hint: "An initrd for any machine helps: MODULES=most in /etc/initramfs-tools/initramfs.conf and 'update-initramfs -u', where it runs.",
+      }),
   );
-  const [first] = selection.candidates;
-  if (first !== undefined) return first.release;
-  const tried = selection.skipped.map(
-    ({ release, reason }) => `${printable(release)}: ${printable(reason, 500)}`,
-  );
-  throw new UserError("NOTHING_BOOTABLE", `Nothing in the /boot of ${printable(file)} can be booted here.`, {
-    exitCode: EXIT.conflict,
-    detail: tried.join("\n"),
-    hint: "An initrd for any machine helps: MODULES=most in /etc/initramfs-tools/initramfs.conf and 'update-initramfs -u', where it runs.",
-  });
 }
 
 /** A copy as it is, one as raw, and the disk that is made of it. */

@@ -84,6 +84,8 @@ export interface CreatePlan {
   /** The size of the share's own file system; undefined where it is a folder without a limit. */
   readonly bootBytes: number | undefined;
   readonly worker: WorkerPlan | undefined;
+  /** Debian's installer makes its root disk. */
+  readonly installer?: boolean;
 }
 
 /** Somebody who asks for emulation may do so because KVM hangs here: it is not even tried. */
@@ -169,9 +171,10 @@ function kernelWish({ guestKernelArch: wish, kernelPackage: asked }: CreateOptio
 }
 
 /** What the plan comes to, in a line. */
-export function summaryOf({ suite, shape, kernel, transport, stage }: CreatePlan): string {
+export function summaryOf({ suite, shape, kernel, transport, stage, installer }: CreatePlan): string {
   const { arch, kernelArch, accel } = shape;
-  const how = { native: "", "qemu-user": ", installed by qemu-user", guest: ", installed by itself" }[stage];
+  const by = { native: "", "qemu-user": ", installed by qemu-user", guest: ", installed by itself" }[stage];
+  const how = installer === true ? ", installed by Debian's installer" : by;
   return `${suite} on ${archPhrase(arch, kernelArch)}, /boot by ${transport.name}, ${accel}${how} (${kernel.reason})`;
 }
 

@@ -160,7 +160,7 @@ function memoryBacking(transport: Transport): XmlElement | undefined {
   );
 }
 
-function features({ features: names, gic }: MachineShape): XmlElement | undefined {
+export function features({ features: names, gic }: MachineShape): XmlElement | undefined {
   if (names.length === 0 && gic === undefined) return undefined;
   return element(
     "features",
@@ -174,20 +174,23 @@ function features({ features: names, gic }: MachineShape): XmlElement | undefine
  * What libvirt has no element for. libvirt marks a domain with such arguments as tainted (`custom-argv`), which changes
  * nothing else.
  */
-function qemuArgs({ shape, transport }: Pick<DomainSpec, "shape" | "transport">): readonly string[] {
+function qemuArgs({
+  shape,
+  transport,
+}: Pick<DomainSpec, "shape"> & { readonly transport?: Transport }): readonly string[] {
   return [
     ...(shape.highmem ? [] : HIGHMEM_OFF),
     ...(shape.bus === "mmio" && transport === "virtiofs" ? MODERN_MMIO : []),
   ];
 }
 
-function commandLine(spec: DomainSpec): XmlElement | undefined {
+export function commandLine(spec: Parameters<typeof qemuArgs>[0]): XmlElement | undefined {
   const args = qemuArgs(spec);
   if (args.length === 0) return undefined;
   return element("qemu:commandline", {}, ...args.map((value) => element("qemu:arg", { value })));
 }
 
-function cpu(wanted: Cpu): XmlElement | undefined {
+export function cpu(wanted: Cpu): XmlElement | undefined {
   if (wanted.mode === "default") return undefined;
   if (wanted.mode !== "custom") return element("cpu", { mode: wanted.mode });
   return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));
@@ -197,7 +200,7 @@ function cpu(wanted: Cpu): XmlElement | undefined {
  * Where a virtio device is. On PCI and channel I/O libvirt chooses the addresses; virtio-mmio must be said at each device,
  * since it takes PCI where the machine has it.
  */
-function address({ shape }: DomainSpec): XmlElement | undefined {
+export function address({ shape }: Pick<DomainSpec, "shape">): XmlElement | undefined {
   return shape.bus === "mmio" ? element("address", { type: "virtio-mmio" }) : undefined;
 }
 
@@ -287,7 +290,7 @@ function filesystem(spec: DomainSpec): XmlElement {
       );
 }
 
-function networkInterface(spec: DomainSpec): XmlElement {
+export function networkInterface(spec: Pick<DomainSpec, "network" | "mac" | "shape">): XmlElement {
   const { network, mac, shape } = spec;
   const source = network.kind === "user" ? undefined : element("source", { [network.kind]: network.name });
   return element(

@@ -61,6 +61,8 @@ export interface Provisioned {
   readonly hostPublicKeys: readonly string[];
   /** Absolute path of the image that the disk is a copy of, where it is one. */
   readonly image?: string;
+  /** Its root disk may ask for a passphrase on the console at each boot. */
+  readonly passphrase?: boolean;
 }
 
 export type ProvisionStep = "prepare" | "bootstrap" | "chroot" | "disk";

@@ -115,7 +115,9 @@ export async function fetchNetboot(
     throw failed(`The list of packages of Debian ${suite.name} could not be fetched.`, updated.stderr);
   const fetched = await run("apt-get", ["-q", "download", "--", name], { env, cwd: download, signal });
   signal.throwIfAborted();
-  if (/^E: (Unable to locate package|No packages found|Can't find a source to download)/m.test(fetched.stderr)) {
+  if (
+    /^E: (Unable to locate package|No packages found|Can't find a source to download)/m.test(fetched.stderr)
+  ) {
     throw new UserError("NETBOOT_NOT_FOUND", `Debian ${suite.name} has no package ${name}.`, {
       exitCode: EXIT.notFound,
       hint: "Debian has no such installer for every architecture. --netboot takes another package, or a folder.",

@@ -121,7 +121,8 @@ function mirrorAnswers(archive: string, proxy: string | undefined): string[] {
 
 /** The installer knows the security archive only as http://HOST/debian-security; any other is one more repository. */
 function serviceAnswers({ security, updates }: Mirrors, suite: Suite): string[] {
-  const usual = security === undefined ? undefined : /^http:\/\/([^/]+)\/debian-security$/.exec(security)?.[1];
+  const usual =
+    security === undefined ? undefined : /^http:\/\/([^/]+)\/debian-security$/.exec(security)?.[1];
   const services = [...(usual === undefined ? [] : ["security"]), ...(updates ? ["updates"] : [])];
   return [
     `d-i apt-setup/services-select multiselect ${services.join(", ")}`.trimEnd(),
@@ -175,7 +176,10 @@ function takeApart(text: string): OwnPreseed {
   const commands: Partial<Record<InstallerScript, string>> = {};
   const questions = new Set<string>();
   let packages: string[] = [];
-  for (const line of text.replaceAll(/\r\n/g, "\n").replaceAll(/\\\n\s*/g, " ").split("\n")) {
+  for (const line of text
+    .replaceAll(/\r\n/g, "\n")
+    .replaceAll(/\\\n\s*/g, " ")
+    .split("\n")) {
     const [, question, type, value = ""] = /^\s*[^#\s]\S*\s+(\S+)\s+(\S+)(?:\s+(.*))?$/.exec(line) ?? [];
     if (question === undefined || type === "seen") {
       kept.push(line);

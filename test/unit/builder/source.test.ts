@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { builderName, buildTarget } from "../../../src/builder/base.ts";
 import { tarArguments } from "../../../src/builder/build.ts";
 import { sourceSources } from "../../../src/builder/fetch.ts";
-import { aptConfiguration } from "../../../src/provision/private-apt.ts";
 import { exitCodeOf, runJobs, verdictOf } from "../../../src/builder/jobs.ts";
 import { LineCutter, logLine } from "../../../src/builder/log.ts";
 import { sbuildArguments } from "../../../src/builder/sbuild.ts";
@@ -14,6 +13,7 @@ import { readDsc, readRequest, readTree } from "../../../src/builder/source.ts";
 import { EXIT, UserError } from "../../../src/errors.ts";
 import { runOk } from "../../../src/process.ts";
 import { buildChrootCommand } from "../../../src/provision/build-chroot.ts";
+import { aptConfiguration } from "../../../src/provision/private-apt.ts";
 import { findSuite } from "../../../src/provision/suites.ts";
 
 let folder = "";

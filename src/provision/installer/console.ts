@@ -1,0 +1,102 @@
+/**
+ * What Debian's installer says on its console: its log, as syslogd writes it, and whatever its text frontend prints. It is another
+ * machine's word: bounded, and printable. Pure.
+ */
+import { stripForTerminal } from "../../text.ts";
+
+export type InstallerEvent =
+  /** It began with an item of its menu. */
+  | { readonly kind: "step"; readonly item: string }
+  /** A line to show. */
+  | { readonly kind: "line"; readonly line: string }
+  /** An item of its menu failed. */
+  | { readonly kind: "failed"; readonly item: string }
+  /** It waits for an answer. */
+  | { readonly kind: "question" }
+  /** Its mirror has no modules for its kernel. */
+  | { readonly kind: "no-modules"; readonly release: string }
+  /** Its kernel gave up. */
+  | { readonly kind: "panic" };
+
+/** Longest line that is looked at, in characters. */
+const MAX_LINE = 2000;
+/** So many lines are kept for whoever wants to know what went wrong. */
+const KEPT_LINES = 25;
+
+/** What is printed by the text frontend of cdebconf while it waits (cdebconf, src/modules/frontend/text/text.c). */
+const PROMPT = /(?:Prompt: '.' for help[^\n]*> |\[Press enter to continue\] ?)$/;
+
+/** Menu items, which are named after packages, in words. */
+const ITEMS: Readonly<Record<string, string>> = {
+  localechooser: "language",
+  "console-setup-udeb": "keyboard",
+  ethdetect: "finding the network device",
+  netcfg: "setting up the network",
+  "choose-mirror": "asking the mirror",
+  "download-installer": "fetching the installer's parts",
+  "user-setup-udeb": "users",
+  "clock-setup": "clock",
+  "disk-detect": "finding the disk",
+  "partman-base": "partitioning",
+  "bootstrap-base": "installing the base system",
+  "apt-setup-udeb": "setting up apt",
+  pkgsel: "installing packages",
+  nobootloader: "no boot loader",
+  "finish-install": "finishing",
+};
+
+/** The name of a menu item for people. @param item not trusted */
+export function stepName(item: string): string {
+  return Object.hasOwn(ITEMS, item) ? (ITEMS[item] ?? item) : item;
+}
+
+/** Reads the console as it grows. */
+export class InstallerConsole {
+  #partial = "";
+  #asked = false;
+  readonly #last: string[] = [];
+
+  /** The last lines, printable, the newest at the end. */
+  get lastLines(): string {
+    const partial = clean(this.#partial);
+    return [...this.#last, ...(partial === "" ? [] : [partial])].join("\n");
+  }
+
+  /** @param text what came next; not trusted */
+  feed(text: string): InstallerEvent[] {
+    const lines = (this.#partial + text).split("\n");
+    this.#partial = (lines.pop() ?? "").slice(-MAX_LINE);
+    const events = lines.flatMap((line) => this.#line(clean(line.slice(-MAX_LINE))));
+    // A prompt is no whole line; where the log goes on behind it, it is still asked.
+    const waits = PROMPT.test(clean(this.#partial, ""));
+    if (waits && !this.#asked) events.push({ kind: "question" });
+    this.#asked = waits;
+    return events;
+  }
+
+  #line(line: string): InstallerEvent[] {
+    if (line.trim() === "") return [];
+    this.#last.push(line);
+    if (this.#last.length > KEPT_LINES) this.#last.shift();
+    return eventOf(line);
+  }
+}
+
+function clean(line: string, end = ""): string {
+  // A progress that is drawn over itself: what was drawn last counts.
+  const drawn = line.replace(/\r+$/, "").split("\r").at(-1) ?? "";
+  return stripForTerminal(drawn, MAX_LINE) + end;
+}
+
+function eventOf(line: string): InstallerEvent[] {
+  const item = /main-menu\[\d+\]: .*?Menu item '([A-Za-z0-9.+-]{1,80})' (selected|failed)/.exec(line);
+  if (item?.[1] !== undefined) return [{ kind: item[2] === "failed" ? "failed" : "step", item: item[1] }];
+  const modules = /anna\[\d+\]: .*no packages matching running kernel (\S{1,100}) in archive/.exec(line);
+  if (modules?.[1] !== undefined) return [{ kind: "no-modules", release: modules[1] }];
+  if (/\] Kernel panic - not syncing/.test(line)) return [{ kind: "panic" }];
+  // What programs say at some length: debootstrap, and apt in the new system.
+  const said =
+    /: (?:in-target|debootstrap|bootshare|base-installer): (?:\[[^\]]*\] )?(?:I: |info: )?(.+)$/.exec(line) ??
+    /: (?:debootstrap|bootshare): (.+)$/.exec(line);
+  return said?.[1] === undefined ? [] : [{ kind: "line", line: said[1] }];
+}
