@@ -95,8 +95,6 @@ function eventOf(line: string): InstallerEvent[] {
   if (modules?.[1] !== undefined) return [{ kind: "no-modules", release: modules[1] }];
   if (/\] Kernel panic - not syncing/.test(line)) return [{ kind: "panic" }];
   // What programs say at some length: debootstrap, and apt in the new system.
-  const said =
-    /: (?:in-target|debootstrap|bootshare|base-installer): (?:\[[^\]]*\] )?(?:I: |info: )?(.+)$/.exec(line) ??
-    /: (?:debootstrap|bootshare): (.+)$/.exec(line);
+  const said = /\d\d:\d\d:\d\d (?:in-target|debootstrap|bootshare): (?:I: )?(.+)$/.exec(line);
   return said?.[1] === undefined ? [] : [{ kind: "line", line: said[1] }];
 }
