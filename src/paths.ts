@@ -103,7 +103,7 @@ export function guestPaths(dir: string) {
     drained: join(dir, "drained"),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),
-    /** Of an imported guest alone: of which image it is a copy. */
+    /** Of a guest that bootshare did not install itself: of which image it is a copy, or what installed it. */
     imported: join(dir, "imported.json"),
     /** Of an adopted guest alone: what it was before. */
     adopted: join(dir, "adopted"),

@@ -13,7 +13,7 @@ export interface SourceFacts {
   readonly everGood: boolean;
   /** It works for somebody else under its name (worker.ts). */
   readonly worker: boolean;
-  /** It was imported or adopted: bootshare did not install it, and gave it nothing but the reports of its boots. */
+  /** It was imported, adopted, or made by Debian's installer: bootshare did not install it, and gave it nothing but the reports of its boots. */
   readonly foreign: boolean;
 }
 
@@ -46,8 +46,8 @@ export function sourceRefusal({
   if (foreign) {
     return refuse(
       "SOURCE_FOREIGN",
-      `The guest ${name} was imported or adopted, and has no part that would give a clone a host name, keys and an id of its own.`,
-      "Clone one that 'bootshare create' made, or import its image once more.",
+      `The guest ${name} was imported, adopted or made by Debian's installer, and has no part that would give a clone a host name, keys and an id of its own.`,
+      "Clone one that 'bootshare create' made without --installer, or make another one in the same way.",
     );
   }
   if (state !== "shut off") {

@@ -213,6 +213,8 @@ export class InstallerDisk implements RootDiskSource {
       firstInitrd: undefined,
       hostPublicKeys: installed.hostKeys,
       passphrase: installed.passphrase,
+      // It has none of the parts that give a clone an identity.
+      image: "Debian's installer",
     };
   }
 }

@@ -59,7 +59,7 @@ export interface Provisioned {
   readonly firstInitrd: string | undefined;
   /** `TYPE BASE64` of each ssh host key: what known_hosts needs after the name. */
   readonly hostPublicKeys: readonly string[];
-  /** Absolute path of the image that the disk is a copy of, where it is one. */
+  /** Where bootshare did not install it: absolute path of the image that the disk is a copy of, or what installed it. */
   readonly image?: string;
   /** Its root disk may ask for a passphrase on the console at each boot. */
   readonly passphrase?: boolean;

@@ -96,5 +96,7 @@ function eventOf(line: string): InstallerEvent[] {
   if (/\] Kernel panic - not syncing/.test(line)) return [{ kind: "panic" }];
   // What programs say at some length: debootstrap, and apt in the new system.
   const said = /\d\d:\d\d:\d\d (?:in-target|debootstrap|bootshare): (?:I: )?(.+)$/.exec(line);
+  const fetched = /anna\[\d+\]: DEBUG: retrieving (\S+)/.exec(line);
+  if (fetched?.[1] !== undefined) return [{ kind: "line", line: fetched[1] }];
   return said?.[1] === undefined ? [] : [{ kind: "line", line: said[1] }];
 }
