@@ -5,6 +5,9 @@ import type { ProvisionProgress } from "../provision/provision.ts";
 import { printable } from "../text.ts";
 import { LogFollower } from "./log-follower.ts";
 
+/** How much of the time that it may be silent it is given where it seems to ask for a password. */
+const ASKING = 1 / 8;
+
 export interface WatchOptions {
   /** The file that its console is logged to. */
   readonly serialLog: string;
@@ -47,7 +50,9 @@ export class InstallerWatch {
     const events = this.#console.feed(text);
     if (this.#options.interactive) return;
     for (const event of events) this.#take(event);
-    if (this.#now() - this.#heard > this.#options.silentMs) throw this.tooLong();
+    const silent = this.#now() - this.#heard;
+    if (silent > this.#options.silentMs * ASKING && this.#console.mayWait) throw this.#asks();
+    if (silent > this.#options.silentMs) throw this.tooLong();
   }
 
   #take(event: InstallerEvent): void {
@@ -65,14 +70,7 @@ export class InstallerWatch {
       case "panic":
         throw this.failed("Its kernel panicked.");
       case "question":
-        throw new UserError(
-          "INSTALLER_ASKS",
-          `Debian's installer asks something that it was given no answer to${this.#at}.`,
-          {
-            detail: this.#console.lastLines,
-            hint: "Answer it in a preseed file (--preseed FILE), or on the console (--interactive). A file that its mirror lacks is such a question, too.",
-          },
-        );
+        throw this.#asks();
       case "no-modules":
         throw new UserError(
           "NETBOOT_OUTDATED",
@@ -82,6 +80,17 @@ export class InstallerWatch {
           },
         );
     }
+  }
+
+  #asks(): UserError {
+    return new UserError(
+      "INSTALLER_ASKS",
+      `Debian's installer asks something that it was given no answer to${this.#at}.`,
+      {
+        detail: this.#console.lastLines,
+        hint: "Answer it in a preseed file (--preseed FILE), or on the console (--interactive). A file that its mirror lacks is such a question, too.",
+      },
+    );
   }
 
   /** Where it was, as the end of a sentence. */

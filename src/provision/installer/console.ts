@@ -26,6 +26,9 @@ const KEPT_LINES = 25;
 /** What is printed by the text frontend of cdebconf while it waits (cdebconf, src/modules/frontend/text/text.c). */
 const PROMPT = /(?:Prompt: '.' for help[^\n]*> |\[Press enter to continue\] ?)$/;
 
+/** A line of syslogd's, or of the kernel's: those go on whatever the frontend does. */
+const LOGGED = /^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d |\[ *\d+\.\d+\] )/;
+
 /** Menu items, which are named after packages, in words. */
 const ITEMS: Readonly<Record<string, string>> = {
   localechooser: "language",
@@ -54,12 +57,21 @@ export function stepName(item: string): string {
 export class InstallerConsole {
   #partial = "";
   #asked = false;
+  #mayWait = false;
   readonly #last: string[] = [];
 
   /** The last lines, printable, the newest at the end. */
   get lastLines(): string {
     const partial = clean(this.#partial);
     return [...this.#last, ...(partial === "" ? [] : [partial])].join("\n");
+  }
+
+  /**
+   * The last that its frontend printed ends as a question for a password does, which has no sign of its own: where nothing more comes,
+   * it waits for one.
+   */
+  get mayWait(): boolean {
+    return this.#mayWait || /: ?$/.test(clean(this.#partial, ""));
   }
 
   /** @param text what came next; not trusted */
@@ -76,6 +88,7 @@ export class InstallerConsole {
 
   #line(line: string): InstallerEvent[] {
     if (line.trim() === "") return [];
+    if (!LOGGED.test(line)) this.#mayWait = /:\s*$/.test(line);
     this.#last.push(line);
     if (this.#last.length > KEPT_LINES) this.#last.shift();
     return eventOf(line);

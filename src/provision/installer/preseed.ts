@@ -74,10 +74,10 @@ function answers(
     ...mirrorAnswers(mirrors.archive, proxy),
     `d-i mirror/suite string ${suite.name}`,
     `d-i mirror/udeb/suite string ${suite.name}`,
-    // Nobody but who has the key.
+    // Nobody but who has the key. A locked password; "!" alone counts as none given (user-setup-ask), and it would ask for one.
     "d-i passwd/root-login boolean true",
     "d-i passwd/make-user boolean false",
-    "d-i passwd/root-password-crypted password !",
+    "d-i passwd/root-password-crypted password !!",
     "d-i clock-setup/utc boolean true",
     "d-i clock-setup/ntp boolean false",
     "d-i time/zone string Etc/UTC",

@@ -57,7 +57,7 @@ describe("the source of a clone", () => {
       "SOURCE_FOREIGN",
       { foreign: true, state: "running" },
       "The guest w1 was imported, adopted or made by Debian's installer, and has no part that would give a clone a host name, keys and an id of its own.",
-      "Clone one that 'bootshare create' made, or import its image once more.",
+      "Clone one that 'bootshare create' made without --installer, or make another one in the same way.",
     ],
   ])("is refused: %s, %o", (code, facts, message, hint) => {
     expect(sourceRefusal({ ...CLONABLE, ...facts })).toMatchObject({ code, message, hint, exitCode: 4 });

@@ -85,4 +85,12 @@ describe("an installer that is watched", () => {
     now = 2901;
     expect(() => watched.look()).toThrow(expect.objectContaining({ code: "INSTALLER_TIMEOUT" }));
   });
+
+  it("takes silence behind a colon for a question for a password, also where the log goes on a little", () => {
+    writeFileSync(log, `${PKGSEL}Root password:\r\n${at("main-menu[1]: INFO: x")}`);
+    const watched = watch();
+    watched.look();
+    now = 126;
+    expect(() => watched.look()).toThrow(expect.objectContaining({ code: "INSTALLER_ASKS" }));
+  });
 });

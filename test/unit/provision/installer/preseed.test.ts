@@ -67,7 +67,7 @@ describe("the answers", () => {
       "",
     ],
     ["the suite", {}, "mirror/udeb/suite", "trixie"],
-    ["a login by password: nobody's", {}, "passwd/root-password-crypted", "!"],
+    ["a login by password: nobody's", {}, "passwd/root-password-crypted", "!!"],
     ["no loader", {}, "grub-installer/skip", "true"],
     ["interactive: nothing about disks", { interactive: true }, "partman-auto/method", undefined],
     ["interactive: nor a script for them", { interactive: true }, "partman/early_command", undefined],
