@@ -58,6 +58,7 @@ export class InstallerConsole {
   #partial = "";
   #asked = false;
   #mayWait = false;
+  #stepsSince = 0;
   readonly #last: string[] = [];
 
   /** The last lines, printable, the newest at the end. */
@@ -71,7 +72,7 @@ export class InstallerConsole {
    * it waits for one.
    */
   get mayWait(): boolean {
-    return this.#mayWait || /: ?$/.test(clean(this.#partial, ""));
+    return (this.#mayWait && this.#stepsSince < 2) || /: ?$/.test(clean(this.#partial, ""));
   }
 
   /** @param text what came next; not trusted */
@@ -88,10 +89,16 @@ export class InstallerConsole {
 
   #line(line: string): InstallerEvent[] {
     if (line.trim() === "") return [];
-    if (!LOGGED.test(line)) this.#mayWait = /:\s*$/.test(line);
+    if (!LOGGED.test(line)) {
+      this.#mayWait = /:\s*$/.test(line);
+      this.#stepsSince = 0;
+    }
     this.#last.push(line);
     if (this.#last.length > KEPT_LINES) this.#last.shift();
-    return eventOf(line);
+    const events = eventOf(line);
+    // The log comes a moment late: its word of the very step that asks may stand behind the question. The next step's does not.
+    this.#stepsSince += events.filter(({ kind }) => kind === "step").length;
+    return events;
   }
 }
 

@@ -66,6 +66,15 @@ describe("a question", () => {
     ]);
   });
 
+  it("for a password may be where the last words end with a colon, until the installer is two steps further", () => {
+    const console = new InstallerConsole();
+    const step = (item: string): string => `${LOG} main-menu[1]: INFO: Menu item '${item}' selected\n`;
+    console.feed(`Root password:\r\n${step("user-setup-udeb")}`);
+    expect(console.mayWait).toBe(true);
+    console.feed(step("clock-setup"));
+    expect(console.mayWait).toBe(false);
+  });
+
   it("is none in the middle of a log", () => {
     expect(new InstallerConsole().feed(`${LOG} x: Prompt: '?' for help, default=1> and so on\n`)).toEqual([]);
   });
