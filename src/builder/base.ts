@@ -2,8 +2,12 @@
  * The builder guests: one for each suite and architecture, made at the first build, that builds start from. Nothing is ever built
  * in one itself.
  */
-import { statSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
+import { heldFrom } from "../guest/abandoned.ts";
 import { makeBaseGuest } from "../guest/base-guest.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
@@ -11,6 +15,8 @@ import { stopGuest } from "../guest/life.ts";
 import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import type { AccelChoice } from "../machine/accel.ts";
 import { hostArch } from "../machine/host.ts";
+import { statePaths } from "../paths.ts";
+import { tryLock } from "../process.ts";
 import type { MirrorWishes } from "../provision/sources.ts";
 import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
@@ -73,6 +79,15 @@ export async function ensureBuilder(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Builder> {
+  return await alone(target, say, signal, async () => await ensureAlone(target, options, say, signal));
+}
+
+async function ensureAlone(
+  target: BuildTarget,
+  options: BuilderOptions,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Builder> {
   const guest = (await present(target)) ?? (await make(target, options, say, signal));
   requireUndrained(guest);
   if (guest.status.state !== "shut off") {
@@ -80,6 +95,31 @@ export async function ensureBuilder(
     await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
   }
   return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest) };
+}
+
+/** How often another's making of the builder is looked at, in milliseconds. */
+const LOOK_MS = 2000;
+
+/** One at a time: another build that begins meanwhile must not take a builder that is half made for one that was left running. */
+async function alone<T>(
+  target: BuildTarget,
+  say: (line: string) => void,
+  signal: AbortSignal,
+  act: () => Promise<T>,
+): Promise<T> {
+  const { root } = statePaths();
+  makeStateFolder(root);
+  // It stays: who removed it would take it from somebody who waits.
+  const fd = openSync(join(root, `${builderName(target)}.lock`), "a", 0o600);
+  try {
+    for (let waits = false; !tryLock(fd); waits = true) {
+      if (!waits) say(`waiting for another build, which makes ${builderName(target)} ready`);
+      await sleep(LOOK_MS, undefined, { signal });
+    }
+    return await act();
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function present(target: BuildTarget): Promise<Guest | undefined> {
@@ -129,8 +169,20 @@ function ageOf({ paths }: Guest): number {
   return made === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Date.now() - made);
 }
 
-/** Removes a builder, so that the next build makes it anew. */
+/**
+ * Removes a builder, so that the next build makes it anew.
+ *
+ * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_BUSY`
+ */
 export async function removeBuilder(target: BuildTarget): Promise<void> {
   const guest = await present(target);
-  if (guest !== undefined) await deleteGuest(guest, true);
+  if (guest === undefined) return;
+  requireUndrained(guest);
+  // They have all that they need; but who drains the new one would not hear of them.
+  if (heldFrom(guest.uuid).length > 0)
+    throw new UserError("BUILDER_BUSY", `Builds of the builder ${guest.name} run: it stays as it is.`, {
+      exitCode: EXIT.conflict,
+      hint: "Make it anew when they have come to their end, or build without --renew-builder.",
+    });
+  await deleteGuest(guest, true);
 }

@@ -3,6 +3,7 @@ import { createReadStream, mkdtempSync, readFileSync, renameSync, rmSync } from 
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
+import { onDisk } from "../boot/disk.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { type ReachableGuest, runInGuest } from "../guest/in-guest.ts";
@@ -109,9 +110,12 @@ export async function buildIn(
       return await inGuest(guest, session, stop);
     });
   } finally {
-    log.close();
-    renameSync(logFile, logPath(source, builder, options.output));
-    rmSync(work, { recursive: true, force: true });
+    try {
+      log.close();
+      renameSync(logFile, logPath(source, builder, options.output));
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
   }
 }
 
@@ -240,9 +244,16 @@ async function copyOut(guest: ReachableGuest, session: Session): Promise<string[
   const names = changes.files.map((file) => file.name);
   const command = ["env", "--chdir=/home/builder/result", "cat", "--", ...names];
   const tooMuch = new AbortController();
+  let refused: unknown;
   const stdout = new Writable({
     write: (bytes: Buffer, _encoding, done) => {
-      if (!writer.push(bytes)) tooMuch.abort();
+      try {
+        if (refused === undefined && !onDisk(work, () => writer.push(bytes))) tooMuch.abort();
+      } catch (error) {
+        // Thrown here, it would end the process, and every other build of it.
+        refused = error;
+        tooMuch.abort();
+      }
       done();
     },
   });
@@ -254,6 +265,7 @@ async function copyOut(guest: ReachableGuest, session: Session): Promise<string[
   } finally {
     signal.throwIfAborted();
   }
+  if (refused !== undefined) throw refused;
   writer.end();
   return publish(work, options.output, changes);
 }

@@ -6,10 +6,18 @@
  * as without a cache. Only files whose name never means other bytes are kept: packages, and lists by their hash.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
+import {
+  createReadStream,
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { makeStateFolder } from "../folders.ts";
 import { statePaths } from "../paths.ts";
@@ -154,7 +162,7 @@ async function serveFetched(
   try {
     answer.writeHead(reply.statusCode ?? 502, pick(reply.headers, PASSED_BACK));
     const length = Number(reply.headers["content-length"]);
-    if (file === undefined || reply.statusCode !== 200 || !Number.isSafeInteger(length)) {
+    if (file === undefined || reply.statusCode !== 200 || !hasRoom(file, length)) {
       await pipeline(reply, answer);
       return;
     }
@@ -162,6 +170,15 @@ async function serveFetched(
   } finally {
     reply.destroy();
   }
+}
+
+/** Left free where packages are kept, in bytes: guests' disks and records are on the same file system. */
+const RESERVE_BYTES = 2 * 2 ** 30;
+
+function hasRoom(file: string, length: number): boolean {
+  if (!Number.isSafeInteger(length)) return false;
+  const { bavail, bsize } = statfsSync(dirname(file));
+  return bavail * bsize - length >= RESERVE_BYTES;
 }
 
 /** Hands a reply on, and keeps it when it came to its end. A disk that is full is no reason not to hand it on. */
@@ -172,7 +189,7 @@ async function keep(
   answer: ServerResponse,
 ): Promise<void> {
   const part = `${file}.${process.pid}-${Math.random().toString(36).slice(2)}${PART}`;
-  const copy = createWriteStream(part, { mode: 0o600 });
+  const copy = createWriteStream(part, { mode: 0o600, flush: true });
   let whole = true;
   copy.on("error", () => {
     whole = false;

@@ -1,7 +1,9 @@
 /** The log of a build as it comes out of a guest: line by line, made harmless, bounded, kept in a file. */
 import { closeSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
+import { onDisk } from "../boot/disk.ts";
 import { UserError } from "../errors.ts";
 import { printable } from "../text.ts";
 import { type Stage, StageReader, type Summary } from "./stages.ts";
@@ -57,19 +59,22 @@ export class BuildLog extends Writable {
   readonly #reader = new StageReader();
   readonly #cutter = new LineCutter();
   readonly #decoder = new StringDecoder("utf8");
-  readonly #overflow: (error: UserError) => void;
+  readonly #stop: (error: unknown) => void;
+  readonly #folder: string;
+  #unwritable = false;
   #size = 0;
   #last: string[] = [];
 
   /**
    * @param file is made
-   * @param overflow called once when the log is longer than it may be
+   * @param stop called once with why no more can be taken: the log is longer than it may be, or the disk refuses it
    */
-  constructor(file: string, watch: LogWatch, overflow: (error: UserError) => void) {
+  constructor(file: string, watch: LogWatch, stop: (error: unknown) => void) {
     super();
     this.#fd = openSync(file, "wx", 0o644);
     this.#watch = watch;
-    this.#overflow = overflow;
+    this.#stop = stop;
+    this.#folder = dirname(file);
   }
 
   get stage(): Stage {
@@ -86,14 +91,27 @@ export class BuildLog extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    for (const line of this.#cutter.push(this.#decoder.write(chunk))) this.#take(line);
+    this.#takeAll(() => this.#cutter.push(this.#decoder.write(chunk)));
     done();
   }
 
   /** Nothing more comes. */
   close(): void {
-    for (const line of [...this.#cutter.push(this.#decoder.end()), ...this.#cutter.end()]) this.#take(line);
+    this.#takeAll(() => [...this.#cutter.push(this.#decoder.end()), ...this.#cutter.end()]);
     closeSync(this.#fd);
+  }
+
+  /** A disk that takes no more ends this build: thrown here, it would end the process, and every other build of it. */
+  #takeAll(lines: () => string[]): void {
+    if (this.#unwritable) return;
+    try {
+      onDisk(this.#folder, () => {
+        for (const line of lines()) this.#take(line);
+      });
+    } catch (error) {
+      this.#unwritable = true;
+      this.#stop(error);
+    }
   }
 
   #take(raw: string): void {
@@ -105,7 +123,7 @@ export class BuildLog extends Writable {
     if (stage !== undefined) this.#watch.stage(stage);
     this.#watch.line(line);
     if (this.#size <= MAX_LOG_BYTES) return;
-    this.#overflow(
+    this.#stop(
       new UserError(
         "LOG_TOO_LONG",
         `The build printed more than ${MAX_LOG_BYTES / 2 ** 20} MiB, and was ended.`,
