@@ -3,10 +3,10 @@
  * its questions (provision/installer/), watches its console, and takes the installed kernel off a second disk at the end.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { EXIT, errnoOf, UserError } from "../errors.ts";
+import { EXIT, errnoOf, messageOf, UserError } from "../errors.ts";
 import { PCI_LOW } from "../kernel/features.ts";
 import { installerDomainXml } from "../libvirt/domain-installer.ts";
 import { destroyDomain, domainStatuses, dumpXml } from "../libvirt/virsh.ts";
@@ -130,6 +130,8 @@ export class InstallerDisk implements RootDiskSource {
     const disk = join(work, "disk.qcow2");
     const result = join(work, "result.raw");
     await runOk("qemu-img", ["create", "-q", "-f", "qcow2", "--", disk, String(diskBytes)], { signal });
+    // libvirt gives it to QEMU's user; nobody else reads what is installed.
+    chmodSync(disk, 0o600);
     writeFileSync(result, "", { flag: "wx", mode: 0o600 });
     truncateSync(result, RESULT_BYTES);
     await endLeftovers();
@@ -157,6 +159,7 @@ export class InstallerDisk implements RootDiskSource {
       { serialLog: domain.serialLog, silentMs: silent, interactive },
       progress,
     );
+    const ended = new AbortController();
     const running = runOnce(
       // A person takes their time.
       { xml: installerDomainXml(domain), uuid, timeoutMs: interactive ? Number.POSITIVE_INFINITY : all },
@@ -165,8 +168,16 @@ export class InstallerDisk implements RootDiskSource {
       },
       signal,
       () => watch.look(),
-    );
-    await Promise.all(interactive ? [running, attachInstaller(domain, signal)] : [running]);
+    ).finally(() => ended.abort());
+    // It may fail while a person is at the console: that is told afterwards.
+    running.catch(() => {});
+    if (interactive) {
+      // Whatever becomes of the console, the installer goes on, and is waited for.
+      await attachInstaller(domain, AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
+        if (!ended.signal.aborted) progress.line(`the console: ${messageOf(error)}`);
+      });
+    }
+    await running;
     progress.line("taking the installed kernel");
     return this.#provisioned(plan, disk, takeResult(result, join(work, "boot")), join(work, "boot"), watch);
   }
@@ -240,7 +251,8 @@ async function endLeftovers(): Promise<void> {
   const { work } = statePaths();
   for (const { name, uuid, state } of await domainStatuses()) {
     if (!/^install-[0-9a-f]{8}$/.test(name) || state === "shut off") continue;
-    const folder = new RegExp(`${work}/([0-9a-f-]{36})/`).exec(await dumpXml(uuid).catch(() => ""))?.[1];
+    const [, rest = ""] = (await dumpXml(uuid).catch(() => "")).split(`${work}/`);
+    const folder = /^([0-9a-f-]{36})\//.exec(rest)?.[1];
     if (folder !== undefined && !existsSync(join(work, folder))) await destroyDomain(uuid).catch(() => {});
   }
 }

@@ -36,6 +36,8 @@ export async function makeInstallerInitrd(options: InstallerInitrd, signal: Abor
   const tree = join(temporary, "tree");
   const folder = join(tree, "bootshare");
   try {
+    // A person's answers may have passwords in them.
+    await mkdir(temporary, { mode: 0o700 });
     await mkdir(folder, { recursive: true });
     for (const path of [tree, folder]) await chmod(path, 0o755);
     const texts: [name: string, text: string][] = [
@@ -65,7 +67,9 @@ export async function makeInstallerInitrd(options: InstallerInitrd, signal: Abor
       input: `${names.join("\n")}\n`,
       signal,
     });
-    await writeFile(file, Buffer.concat([await readFile(initrd), gzipSync(await readFile(archive))]));
+    await writeFile(file, Buffer.concat([await readFile(initrd), gzipSync(await readFile(archive))]), {
+      mode: 0o600,
+    });
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }

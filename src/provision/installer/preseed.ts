@@ -45,6 +45,21 @@ const PACKAGES: readonly string[] = ["openssh-server", "qemu-guest-agent", "dbus
 const RECIPE =
   "bootshare :: 1000 10000 -1 ext4 $primary{ } method{ format } format{ } use_filesystem{ } filesystem{ ext4 } mountpoint{ / } .";
 
+/** Questions whose answers are made for one another. */
+const PARTITIONING = [
+  "partman-auto/method",
+  "partman-auto/choose_recipe",
+  "partman-auto/expert_recipe",
+  "partman-auto/expert_recipe_file",
+];
+const ROOT_PASSWORD = ["passwd/root-password", "passwd/root-password-crypted"];
+const USER = [
+  "passwd/user-fullname",
+  "passwd/username",
+  "passwd/user-password",
+  "passwd/user-password-crypted",
+];
+
 /** What the installer is told. */
 export function preseed(facts: PreseedFacts): Preseed {
   const own = takeApart(facts.own ?? "");
@@ -76,15 +91,22 @@ function answers(
     `d-i mirror/udeb/suite string ${suite.name}`,
     // Nobody but who has the key. A locked password; "!" alone counts as none given (user-setup-ask), and it would ask for one.
     "d-i passwd/root-login boolean true",
-    "d-i passwd/make-user boolean false",
-    "d-i passwd/root-password-crypted password !!",
+    ...(USER.some((question) => theirs.has(question)) ? [] : ["d-i passwd/make-user boolean false"]),
+    ...(ROOT_PASSWORD.some((question) => theirs.has(question))
+      ? []
+      : ["d-i passwd/root-password-crypted password !!"]),
     "d-i clock-setup/utc boolean true",
     "d-i clock-setup/ntp boolean false",
     "d-i time/zone string Etc/UTC",
     "d-i partman-auto/method string regular",
-    `d-i partman-auto/expert_recipe string ${RECIPE}`,
-    // A person who chooses another method wants one of the installer's own recipes for it.
-    ...(theirs.has("partman-auto/method") ? [] : ["d-i partman-auto/choose_recipe select bootshare"]),
+    // The installer takes a recipe that it is given before one that is chosen by name, and ours fits no other method: a person who
+    // says anything of it says it all (partman-auto, lib/recipes.sh).
+    ...(PARTITIONING.some((question) => theirs.has(question))
+      ? []
+      : [
+          `d-i partman-auto/expert_recipe string ${RECIPE}`,
+          "d-i partman-auto/choose_recipe select bootshare",
+        ]),
     "d-i partman-basicfilesystems/no_swap boolean false",
     "d-i partman-partitioning/confirm_write_new_label boolean true",
     "d-i partman-lvm/device_remove_lvm boolean true",
@@ -135,9 +157,11 @@ function serviceAnswers({ security, updates }: Mirrors, suite: Suite): string[] 
 
 function essentials(
   { interactive, kernelPackage }: PreseedFacts,
-  { packages, questions }: OwnPreseed,
+  { packages, questions, commands }: OwnPreseed,
 ): string[] {
-  const scripts = Object.entries(MOMENTS).filter(([, script]) => script !== "disk" || !interactive);
+  const scripts = Object.entries(MOMENTS).filter(
+    ([, script]) => script !== "disk" || !interactive || commands.disk !== undefined,
+  );
   return [
     ...(interactive && !questions.has("base-installer/kernel/image")
       ? [`d-i base-installer/kernel/image string ${kernelPackage}`]
@@ -186,7 +210,7 @@ function takeApart(text: string): OwnPreseed {
       continue;
     }
     questions.add(question);
-    const script = MOMENTS[question];
+    const script = Object.hasOwn(MOMENTS, question) ? MOMENTS[question] : undefined;
     if (script !== undefined) commands[script] = value.trim();
     else if (question === "pkgsel/include") packages = value.split(/\s+/).filter((name) => name !== "");
     else kept.push(line);

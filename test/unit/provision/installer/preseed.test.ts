@@ -108,9 +108,23 @@ describe("a person's own", () => {
     ],
     ["has tasks where it names some", "pkgsel/run_tasksel", undefined],
     ["keeps the installer's recipes for its method", "partman-auto/choose_recipe", undefined],
+    ["has no recipe of ours in the way of its own", "partman-auto/expert_recipe", undefined],
     ["does not keep the machine on", "debian-installer/exit/poweroff", "true"],
   ])("%s", (_what, question, value) => {
     expect(answer(text, question)).toBe(value);
+  });
+
+  it.each([
+    ["a chosen recipe", "d-i partman-auto/choose_recipe select home", "partman-auto/expert_recipe"],
+    ["a password of root's", "d-i passwd/root-password password example", "passwd/root-password-crypted"],
+    ["a user", "d-i passwd/username string somebody", "passwd/make-user"],
+  ])("%s takes the place of what we say of it by another name", (_what, line, question) => {
+    expect(answer(preseed({ ...facts, own: line }).text, question)).toBeUndefined();
+  });
+
+  it("has its command before partitioning run where the questions are a person's, too", () => {
+    const asked = { ...facts, interactive: true, own: "d-i partman/early_command string true" };
+    expect(answer(preseed(asked).text, "partman/early_command")).toContain("own-disk");
   });
 
   it("has its commands run before bootshare's, as they are written", () => {
