@@ -15,7 +15,7 @@ afterAll(async () => {
   rmSync(output, { recursive: true });
 });
 
-it("builds hello", { timeout: 3_600_000 }, async () => {
+it("builds hello", { timeout: 5_400_000 }, async () => {
   keepLogsOnFailure(BUILDER, "build hello");
   const what = ["--suite", SUITE, "--cpus", "1", "--memory", "1G", "--output", output];
   const ran = await tryBootshare("build", ...what, "--json", "hello");
