@@ -207,10 +207,11 @@ async function probation(
 }
 
 /**
- * Whether a guest that was through is lost since: it is off, it failed, or its boot is bad. One that somebody reboots is not.
+ * Whether a guest that was through is lost since: it is off, it failed, its boot is bad, or it is up with its last good kernel because
+ * the new one did not come up once more. One that somebody reboots is not.
  * How its work goes is not asked here: the server may be away for a while, and that is no guest's fault.
  */
-export async function isLost({ uuid }: GuestRecord): Promise<Problem | undefined> {
+export async function isLost({ uuid, expected }: GuestRecord): Promise<Problem | undefined> {
   try {
     const view = look(await findGuest(uuid));
     const { name, state, status } = view;
@@ -218,7 +219,10 @@ export async function isLost({ uuid }: GuestRecord): Promise<Problem | undefined
       const why = printable(state.failed.why, 500);
       return { code: "GUEST_FAILED", sentence: `The guest ${name} failed after its upgrade: ${why}.` };
     }
-    const bad = state.current?.ended !== undefined && state.current.good === undefined;
+    const { current } = state;
+    if (expected !== undefined && current?.good !== undefined && wasPassedOver(expected, current))
+      return problemOf(rolledBack(view, current, expected));
+    const bad = current?.ended !== undefined && current.good === undefined;
     if (!bad || status.state !== "shut off") return undefined;
     return { code: "GUEST_LOST", sentence: `The guest ${name} does not come up any more after its upgrade.` };
   } catch (error) {
@@ -226,6 +230,13 @@ export async function isLost({ uuid }: GuestRecord): Promise<Problem | undefined
     if (error instanceof UserError) return undefined;
     throw error;
   }
+}
+
+/** Whether a boot is of another kernel because this one was not to be booted: no newer one, and none that somebody chose. */
+function wasPassedOver({ release }: Expected, { pair, skipped }: Attempt): boolean {
+  return (
+    printable(pair.release) !== release && skipped.some((passed) => printable(passed.release) === release)
+  );
 }
 
 type GoodView = GuestView & { readonly state: { readonly current: Attempt } };

@@ -286,6 +286,14 @@ describe("one that was through", () => {
       sentence: "The guest w1 failed after its upgrade: it resets.",
     });
   });
+  it("came up with its last good kernel since", async () => {
+    ran(booted("a4", OLD, { source: "good", skipped: [BAD] }), [good("a4", OLD)]);
+    const record = { uuid: "u1", expected: { release: BAD.release, source: "links" } } as GuestRecord;
+    expect(await isLost(record)).toMatchObject({ code: "KERNEL_ROLLED_BACK" });
+    // Another kernel went before: nobody expects this one any more.
+    const other = { uuid: "u1", expected: { release: "6.1.0-99-amd64", source: "links" } } as GuestRecord;
+    expect(await isLost(other)).toBeUndefined();
+  });
   it("cannot be asked about: that says nothing", async () => {
     vi.mocked(findGuest).mockRejectedValue(new UserError("LIBVIRT_UNREACHABLE", "It does not answer."));
     expect(await lost()).toBeUndefined();
