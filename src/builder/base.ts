@@ -2,21 +2,16 @@
  * The builder guests: one for each suite and architecture, made at the first build, that builds start from. Nothing is ever built
  * in one itself.
  */
-import { closeSync, openSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { statSync } from "node:fs";
 import { EXIT, UserError } from "../errors.ts";
-import { makeStateFolder } from "../folders.ts";
 import { heldFrom } from "../guest/abandoned.ts";
-import { makeBaseGuest } from "../guest/base-guest.ts";
+import { makeBaseGuest, readyAlone } from "../guest/base-guest.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
 import { stopGuest } from "../guest/life.ts";
 import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import type { AccelChoice } from "../machine/accel.ts";
 import { hostArch } from "../machine/host.ts";
-import { statePaths } from "../paths.ts";
-import { tryLock } from "../process.ts";
 import type { MirrorWishes } from "../provision/sources.ts";
 import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
@@ -69,7 +64,7 @@ const SHUTDOWN_MS = 300_000;
 /**
  * The builder guest, off; made when there is none, which takes minutes.
  *
- * @param say a line on what is going on; not trusted; only called where it is made
+ * @param say a line on what is going on; not trusted; only called where it is made, or waited for
  * @throws {UserError} `BUILDER_DRAINED`, and those of a creation
  * @throws the signal's reason when aborted; what was begun is taken back
  */
@@ -79,47 +74,15 @@ export async function ensureBuilder(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Builder> {
-  return await alone(target, say, signal, async () => await ensureAlone(target, options, say, signal));
-}
-
-async function ensureAlone(
-  target: BuildTarget,
-  options: BuilderOptions,
-  say: (line: string) => void,
-  signal: AbortSignal,
-): Promise<Builder> {
-  const guest = (await present(target)) ?? (await make(target, options, say, signal));
-  requireUndrained(guest);
-  if (guest.status.state !== "shut off") {
-    // Somebody looked into it, or its making was cut short between its boot and its end.
-    await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
-  }
-  return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest) };
-}
-
-/** How often another's making of the builder is looked at, in milliseconds. */
-const LOOK_MS = 2000;
-
-/** One at a time: another build that begins meanwhile must not take a builder that is half made for one that was left running. */
-async function alone<T>(
-  target: BuildTarget,
-  say: (line: string) => void,
-  signal: AbortSignal,
-  act: () => Promise<T>,
-): Promise<T> {
-  const { root } = statePaths();
-  makeStateFolder(root);
-  // It stays: who removed it would take it from somebody who waits.
-  const fd = openSync(join(root, `${builderName(target)}.lock`), "a", 0o600);
-  try {
-    for (let waits = false; !tryLock(fd); waits = true) {
-      if (!waits) say(`waiting for another build, which makes ${builderName(target)} ready`);
-      await sleep(LOOK_MS, undefined, { signal });
+  return await readyAlone(builderName(target), say, signal, async () => {
+    const guest = (await present(target)) ?? (await make(target, options, say, signal));
+    requireUndrained(guest);
+    if (guest.status.state !== "shut off") {
+      // Somebody looked into it, or its making was cut short between its boot and its end.
+      await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
     }
-    return await act();
-  } finally {
-    closeSync(fd);
-  }
+    return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest) };
+  });
 }
 
 async function present(target: BuildTarget): Promise<Guest | undefined> {

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { replaceFile } from "../boot/replace-file.ts";
 import { EXIT, errnoOf, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
+import { withLock } from "../guest/lock.ts";
 import { type StatePaths, statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import { type Rollout, rolloutSchema } from "./upgrade-plan.ts";
@@ -32,7 +33,13 @@ export function writeRollout(rollout: Rollout, paths: Places = statePaths()): vo
 
 /** Whether a process carries out a roll-out now. */
 export function isRolloutRunning(paths: Places = statePaths()): boolean {
-  return withLock(paths, (free) => !free);
+  makeStateFolder(paths.root);
+  const fd = openSync(paths.upgradeLock, "a", 0o600);
+  try {
+    return !tryLock(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**
@@ -42,26 +49,11 @@ export function isRolloutRunning(paths: Places = statePaths()): boolean {
  */
 export async function withRolloutLock<T>(act: () => Promise<T>, paths: Places = statePaths()): Promise<T> {
   makeStateFolder(paths.root);
-  const fd = openSync(paths.upgradeLock, "a", 0o600);
-  try {
-    if (!tryLock(fd)) {
-      throw new UserError("UPGRADE_RUNNING", "Another 'bootshare upgrade' is under way on this machine.", {
-        exitCode: EXIT.conflict,
-        hint: "'bootshare upgrade --status' shows how far it is.",
-      });
-    }
-    return await act();
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function withLock<T>(paths: Places, act: (free: boolean) => T): T {
-  makeStateFolder(paths.root);
-  const fd = openSync(paths.upgradeLock, "a", 0o600);
-  try {
-    return act(tryLock(fd));
-  } finally {
-    closeSync(fd);
-  }
+  const refuse = async (): Promise<never> => {
+    throw new UserError("UPGRADE_RUNNING", "Another 'bootshare upgrade' is under way on this machine.", {
+      exitCode: EXIT.conflict,
+      hint: "'bootshare upgrade --status' shows how far it is.",
+    });
+  };
+  return await withLock(paths.upgradeLock, refuse, act);
 }

@@ -3,14 +3,19 @@
  * first use, off, and a guest like any other: a person may start it, change it, and stop it again.
  */
 
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors.ts";
+import { makeStateFolder } from "../folders.ts";
 import { isDebianArch } from "../kernel/arch.ts";
 import { hostArch } from "../machine/host.ts";
+import { statePaths } from "../paths.ts";
 import { findSuite } from "../provision/suites.ts";
 import { Creation } from "./create.ts";
 import { DebianDisk } from "./debian-disk.ts";
 import { findGuest } from "./inventory.ts";
 import { stopGuest } from "./life.ts";
+import { withLock } from "./lock.ts";
 import type { CreateOptions } from "./plan.ts";
 
 /** How long a guest that has just booted may take to shut down, in milliseconds. */
@@ -33,7 +38,7 @@ export function baseGuestName({ suite, arch }: BaseWishes): string {
 /**
  * The name of the base guest for a suite and architecture, which is made where there is none: that takes minutes.
  *
- * @param say a line on what is going on; only called where it is made
+ * @param say a line on what is going on; only called where it is made, or waited for
  * @param beforeBoot sees to the service, which some guests need in their first boot
  * @throws {UserError} those of a creation; nothing is left of it then
  */
@@ -44,9 +49,36 @@ export async function ensureBaseGuest(
   beforeBoot: () => Promise<unknown>,
 ): Promise<string> {
   const name = baseGuestName(wishes);
-  if (await exists(name)) return name;
-  await makeBaseGuest({ ...wishes, name }, say, signal, beforeBoot);
-  return name;
+  return await readyAlone(name, say, signal, async () => {
+    if (!(await exists(name))) await makeBaseGuest({ ...wishes, name }, say, signal, beforeBoot);
+    return name;
+  });
+}
+
+/** How often another's making of a base guest is looked at, in milliseconds. */
+const LOOK_MS = 2000;
+
+/**
+ * Makes a base guest ready while nobody else does: one that is half made looks like one that was left running.
+ *
+ * @param say gets a line where another command is waited for
+ * @throws the signal's reason when aborted
+ */
+export async function readyAlone<T>(
+  name: string,
+  say: (line: string) => void,
+  signal: AbortSignal,
+  act: () => Promise<T>,
+): Promise<T> {
+  const { root } = statePaths();
+  makeStateFolder(root);
+  let waits = false;
+  const wait = async (): Promise<void> => {
+    if (!waits) say(`waiting for another command, which makes ${name} ready`);
+    waits = true;
+    await sleep(LOOK_MS, undefined, { signal });
+  };
+  return await withLock(join(root, `${name}.lock`), wait, act);
 }
 
 /**

@@ -21,29 +21,44 @@ export async function withGuestLock<T>(
   waitMs: number,
   act: () => Promise<T>,
 ): Promise<T> {
-  return await withLock(guest.paths.lock, waitMs, `changing the guest ${guest.name}`, act);
+  return await patiently(guest.paths.lock, waitMs, `changing the guest ${guest.name}`, act);
 }
 
 /** Adopts a domain, or gives one back, while nothing else does. @throws {UserError} `GUEST_BUSY` */
 export async function withAdoptLock<T>(act: () => Promise<T>): Promise<T> {
   const { root, adoptLock } = statePaths();
   makeStateFolder(root);
-  return await withLock(adoptLock, LOCK_WAIT_MS, "adopting a domain", act);
+  return await patiently(adoptLock, LOCK_WAIT_MS, "adopting a domain", act);
 }
 
-async function withLock<T>(file: string, waitMs: number, what: string, act: () => Promise<T>): Promise<T> {
+async function patiently<T>(file: string, waitMs: number, what: string, act: () => Promise<T>): Promise<T> {
+  const until = Date.now() + waitMs;
+  const wait = async (): Promise<void> => {
+    if (Date.now() >= until) {
+      throw new UserError("GUEST_BUSY", `Another command is ${what} at this moment.`, {
+        exitCode: EXIT.conflict,
+        hint: "Wait for it to finish, and try again.",
+      });
+    }
+    await sleep(200);
+  };
+  return await withLock(file, wait, act);
+}
+
+/**
+ * Does something that only one process at a time may. The lock goes with the process, however it ends.
+ *
+ * @param file is made, and stays: who removed it would take it from somebody who waits
+ * @param whileTaken called again and again while another process has it: waits for a while, or throws
+ */
+export async function withLock<T>(
+  file: string,
+  whileTaken: () => Promise<void>,
+  act: () => Promise<T>,
+): Promise<T> {
   const fd = openSync(file, "a", 0o600);
   try {
-    const until = Date.now() + waitMs;
-    while (!tryLock(fd)) {
-      if (Date.now() >= until) {
-        throw new UserError("GUEST_BUSY", `Another command is ${what} at this moment.`, {
-          exitCode: EXIT.conflict,
-          hint: "Wait for it to finish, and try again.",
-        });
-      }
-      await sleep(200);
-    }
+    while (!tryLock(fd)) await whileTaken();
     return await act();
   } finally {
     closeSync(fd);
