@@ -6,21 +6,14 @@
  * as without a cache. Only files whose name never means other bytes are kept: packages, and lists by their hash.
  */
 import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  createWriteStream,
-  mkdirSync,
-  readdirSync,
-  statfsSync,
-  statSync,
-  utimesSync,
-} from "node:fs";
+import { createReadStream, createWriteStream, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { makeStateFolder } from "../folders.ts";
 import { statePaths } from "../paths.ts";
+import { freeBytes } from "../provision/free-space.ts";
 import type { Mirrors } from "../provision/sources.ts";
 
 export interface PackageCache {
@@ -177,8 +170,7 @@ const RESERVE_BYTES = 2 * 2 ** 30;
 
 function hasRoom(file: string, length: number): boolean {
   if (!Number.isSafeInteger(length)) return false;
-  const { bavail, bsize } = statfsSync(dirname(file));
-  return bavail * bsize - length >= RESERVE_BYTES;
+  return freeBytes(dirname(file)) - length >= RESERVE_BYTES;
 }
 
 /** Hands a reply on, and keeps it when it came to its end. A disk that is full is no reason not to hand it on. */

@@ -6,10 +6,9 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { run } from "../process.ts";
-import { privateApt } from "../provision/private-apt.ts";
+import { fetchFailed, privateApt } from "../provision/private-apt.ts";
 import { aptSources, type Mirrors } from "../provision/sources.ts";
 import type { Suite } from "../provision/suites.ts";
-import { lastLines } from "../text.ts";
 
 export interface FetchOptions {
   readonly name: string;
@@ -40,7 +39,10 @@ export async function fetchSource(options: FetchOptions, signal: AbortSignal): P
   const update = await run("apt-get", ["-q", "update", "--error-on=any"], { env, signal });
   signal.throwIfAborted();
   if (update.exitCode !== 0) {
-    throw failed(`The list of source packages of Debian ${suite.name} could not be fetched.`, update.stderr);
+    throw fetchFailed(
+      `The list of source packages of Debian ${suite.name} could not be fetched.`,
+      update.stderr,
+    );
   }
   const what = version === undefined ? name : `${name}=${version}`;
   const args = ["-q", "source", "--download-only", "--only-source", "--", what];
@@ -57,16 +59,8 @@ export async function fetchSource(options: FetchOptions, signal: AbortSignal): P
     });
   }
   if (fetched.exitCode !== 0)
-    throw failed(`The source package ${what} could not be fetched.`, fetched.stderr);
+    throw fetchFailed(`The source package ${what} could not be fetched.`, fetched.stderr);
   const [dsc, ...others] = (await readdir(download)).filter((file) => file.endsWith(".dsc"));
   if (dsc === undefined || others.length > 0) throw new Error(`not one .dsc in ${download}`);
   return join(download, dsc);
-}
-
-function failed(sentence: string, output: string): UserError {
-  const lines = output.split("\n").filter((line) => line.startsWith("E:"));
-  return new UserError("FETCH_FAILED", sentence, {
-    detail: lastLines(lines.join("\n") || output),
-    hint: "Look at this machine's network, try again later, or name another mirror: --mirror",
-  });
 }

@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
-import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { freeBytes } from "../provision/free-space.ts";
 import { printable } from "../text.ts";
 import { fileVersion, type ListedFile, listedFiles, parseControl, type SourcePackage } from "./control.ts";
 
@@ -53,11 +53,11 @@ const MARGIN_BYTES = 64 * 1024 * 1024;
 /** @throws {UserError} `OUTPUT_FULL` where the files do not fit into a folder */
 export async function requireRoom(folder: string, files: readonly ListedFile[]): Promise<void> {
   const wanted = files.reduce((sum, { size }) => sum + size, 0) + MARGIN_BYTES;
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize >= wanted) return;
+  const free = freeBytes(folder);
+  if (free >= wanted) return;
   throw new UserError(
     "OUTPUT_FULL",
-    `What was built takes ${Math.ceil(wanted / 2 ** 20)} MiB, and ${printable(folder)} has ${Math.floor((bavail * bsize) / 2 ** 20)} MiB free.`,
+    `What was built takes ${Math.ceil(wanted / 2 ** 20)} MiB, and ${printable(folder)} has ${Math.floor(free / 2 ** 20)} MiB free.`,
     { hint: "Free some space, or take another folder: --output" },
   );
 }

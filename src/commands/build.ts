@@ -24,6 +24,7 @@ import { durationOf, printJson } from "./output.ts";
 import {
   bootTimeoutSchema,
   cpusSchema,
+  isTerminal,
   MIRROR_OPTIONS,
   memoryOf,
   mirrorShape,
@@ -110,7 +111,7 @@ export const build = defineCommand({
     const target = buildTarget(builderOptions);
     const requests = words.map(readRequest);
     if (options.archAny && options.archAll) throw usage("--arch-any and --arch-all leave nothing to build.");
-    if (options.shellOnFailure && !(process.stdin.isTTY === true && process.stdout.isTTY === true)) {
+    if (options.shellOnFailure && !isTerminal()) {
       throw usage("--shell-on-failure needs a terminal.");
     }
     if (options.shellOnFailure && options.jobs > 1)

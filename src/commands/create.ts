@@ -30,7 +30,7 @@ import {
   newGuestShape,
 } from "./new-guest.ts";
 import { printLines, table } from "./output.ts";
-import { MIRROR_OPTIONS, memoryOf, mirrorShape, note, noteService } from "./shared.ts";
+import { isTerminal, MIRROR_OPTIONS, memoryOf, mirrorShape, note, noteService } from "./shared.ts";
 import { endedBySignals } from "./signals.ts";
 
 export const create = defineCommand({
@@ -282,10 +282,6 @@ export function installerWishes(options: {
     exitCode: EXIT.usage,
     hint: "Add --installer.",
   });
-}
-
-function isTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true;
 }
 
 function countSchema(what: string, most: number) {

@@ -6,7 +6,14 @@ import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { runInGuest } from "../guest/in-guest.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
-import { bootTimeoutSchema, cpusSchema, memoryOf, noteService, REACHABLE_OPTION } from "./shared.ts";
+import {
+  bootTimeoutSchema,
+  cpusSchema,
+  isTerminal,
+  memoryOf,
+  noteService,
+  REACHABLE_OPTION,
+} from "./shared.ts";
 import { type EndingSignal, endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
 const copySchema = z
@@ -103,7 +110,7 @@ export const run = defineCommand({
         options.from ?? (await ensureBaseGuest({ suite, arch }, say, stop.signal, async () => {}));
       const wishes = { source, purpose: "run", memoryBytes, cpus, bootTimeout, onPhase: say };
       return await withEphemeralGuest(wishes, stop.signal, async (guest) => {
-        const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+        const terminal = isTerminal();
         const timer =
           timeout === undefined
             ? undefined

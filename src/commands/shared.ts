@@ -69,6 +69,11 @@ export function note(sentence: string): void {
   process.stderr.write(`Note: ${sentence}\n`);
 }
 
+/** Whether a person is at both ends: what asks them, or gives them a shell, needs that. */
+export function isTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stdout.isTTY === true;
+}
+
 /** The path of the running program, for the service that is started from it. */
 export function thisProgram(): string {
   return process.argv[1] ?? "";

@@ -9,7 +9,7 @@ import {
   type Stats,
   statSync,
 } from "node:fs";
-import { copyFile, mkdtemp, rm, statfs } from "node:fs/promises";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
@@ -28,6 +28,7 @@ import { findVirtiofsd } from "../machine/virtiofsd.ts";
 import { workMode } from "../mode.ts";
 import { statePaths } from "../paths.ts";
 import { run, searchPath } from "../process.ts";
+import { freeBytes } from "../provision/free-space.ts";
 import { hostMirrors } from "../provision/sources.ts";
 import { serviceState } from "../serve/ensure.ts";
 import type { Probe, Refused } from "./probe.ts";
@@ -56,10 +57,7 @@ export const machineProbe: Probe = {
     const line = groups.split("\n").find((one) => one.split(":")[2] === String(gid));
     return line?.split(":")[0];
   },
-  async freeBytes(folder) {
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  },
+  freeBytes: async (folder) => freeBytes(folder),
   virshVersion: async () => await virsh(["version", "--daemon"], { timeoutMs: LIBVIRT_MS }),
   daemon: findDaemon,
   copies: listCopies,

@@ -58,40 +58,70 @@ export interface DomainSpec {
  */
 export function domainXml(spec: DomainSpec): string {
   check(spec);
-  const { shape } = spec;
   return printXml(
+    domainElement(spec, {
+      about: [
+        spec.description === undefined ? undefined : element("description", {}, spec.description),
+        element("metadata", {}, metadata(spec)),
+      ],
+      memoryBacking: memoryBacking(spec.transport),
+      cmdline: cmdline(spec),
+      devices: devices(spec),
+    }),
+  );
+}
+
+/** A machine whose kernel the host boots. */
+export interface Machine
+  extends Pick<DomainSpec, "name" | "uuid" | "memoryMiB" | "cpus" | "shape" | "kernel" | "initrd"> {
+  /** Of a guest: how its /boot is shared. */
+  readonly transport?: Transport;
+}
+
+export interface MachineParts {
+  readonly about?: readonly (XmlElement | undefined)[];
+  readonly memoryBacking?: XmlElement | undefined;
+  readonly cmdline: string;
+  readonly devices: readonly (XmlElement | undefined)[];
+}
+
+/** What every domain of ours is, around its devices. */
+export function domainElement(
+  machine: Machine,
+  { about = [], memoryBacking, cmdline, devices }: MachineParts,
+): XmlElement {
+  const { shape, name, uuid, memoryMiB, cpus, kernel, initrd } = machine;
+  const extra = commandLine(machine);
+  return element(
+    "domain",
+    {
+      type: shape.accel === "kvm" ? "kvm" : "qemu",
+      "xmlns:qemu": extra === undefined ? undefined : QEMU_NAMESPACE,
+    },
+    element("name", {}, name),
+    element("uuid", {}, uuid),
+    ...about,
+    element("memory", { unit: "MiB" }, String(memoryMiB)),
+    memoryBacking,
+    element("vcpu", {}, String(cpus)),
     element(
-      "domain",
-      {
-        type: shape.accel === "kvm" ? "kvm" : "qemu",
-        "xmlns:qemu": qemuArgs(spec).length === 0 ? undefined : QEMU_NAMESPACE,
-      },
-      element("name", {}, spec.name),
-      element("uuid", {}, spec.uuid),
-      spec.description === undefined ? undefined : element("description", {}, spec.description),
-      element("metadata", {}, metadata(spec)),
-      element("memory", { unit: "MiB" }, String(spec.memoryMiB)),
-      memoryBacking(spec.transport),
-      element("vcpu", {}, String(spec.cpus)),
-      element(
-        "os",
-        {},
-        element("type", { arch: shape.libvirtArch, machine: shape.machine }, "hvm"),
-        element("kernel", {}, spec.kernel),
-        element("initrd", {}, spec.initrd),
-        element("cmdline", {}, cmdline(spec)),
-      ),
-      features(shape),
-      cpu(shape.cpu),
-      element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
-      // A reset in QEMU would start the old kernel again, which is still in its memory. So the machine goes, and the
-      // reconciler starts it with the kernel that the hook chooses then. The same for a crash: nothing is kept of it.
-      element("on_poweroff", {}, "destroy"),
-      element("on_reboot", {}, "destroy"),
-      element("on_crash", {}, "destroy"),
-      element("devices", {}, ...devices(spec)),
-      commandLine(spec),
+      "os",
+      {},
+      element("type", { arch: shape.libvirtArch, machine: shape.machine }, "hvm"),
+      element("kernel", {}, kernel),
+      element("initrd", {}, initrd),
+      element("cmdline", {}, cmdline),
     ),
+    features(shape),
+    cpu(shape.cpu),
+    element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
+    // A reset in QEMU would start the old kernel again, which is still in its memory. So the machine goes, and the
+    // reconciler starts it with the kernel that the hook chooses then. The same for a crash: nothing is kept of it.
+    element("on_poweroff", {}, "destroy"),
+    element("on_reboot", {}, "destroy"),
+    element("on_crash", {}, "destroy"),
+    element("devices", {}, ...devices),
+    extra,
   );
 }
 
@@ -160,7 +190,7 @@ function memoryBacking(transport: Transport): XmlElement | undefined {
   );
 }
 
-export function features({ features: names, gic }: MachineShape): XmlElement | undefined {
+function features({ features: names, gic }: MachineShape): XmlElement | undefined {
   if (names.length === 0 && gic === undefined) return undefined;
   return element(
     "features",
@@ -184,13 +214,13 @@ function qemuArgs({
   ];
 }
 
-export function commandLine(spec: Parameters<typeof qemuArgs>[0]): XmlElement | undefined {
+function commandLine(spec: Parameters<typeof qemuArgs>[0]): XmlElement | undefined {
   const args = qemuArgs(spec);
   if (args.length === 0) return undefined;
   return element("qemu:commandline", {}, ...args.map((value) => element("qemu:arg", { value })));
 }
 
-export function cpu(wanted: Cpu): XmlElement | undefined {
+function cpu(wanted: Cpu): XmlElement | undefined {
   if (wanted.mode === "default") return undefined;
   if (wanted.mode !== "custom") return element("cpu", { mode: wanted.mode });
   return element("cpu", { mode: "custom", match: "exact" }, element("model", {}, wanted.model));

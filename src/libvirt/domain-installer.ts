@@ -5,14 +5,11 @@
 import type { MachineShape } from "../machine/shape.ts";
 import {
   address,
-  commandLine,
-  cpu,
   type DomainSpec,
+  domainElement,
   emulationWords,
-  features,
   networkInterface,
 } from "./domain-create.ts";
-import { QEMU_NAMESPACE } from "./qemu-args.ts";
 import { element, printXml, type XmlElement } from "./xml.ts";
 
 /** Serial numbers that the scripts in the installer know the disks by (installer/): virtio-mmio devices come in any order. */
@@ -54,37 +51,12 @@ export const ETH0 = "net.ifnames=0";
 /** The domain's XML. @throws {UserError} `TEXT_NOT_XML` */
 export function installerDomainXml(spec: InstallerDomain): string {
   const { shape } = spec;
-  const extra = commandLine({ shape });
   const place = { shape };
   return printXml(
-    element(
-      "domain",
-      {
-        type: shape.accel === "kvm" ? "kvm" : "qemu",
-        "xmlns:qemu": extra === undefined ? undefined : QEMU_NAMESPACE,
-      },
-      element("name", {}, spec.name),
-      element("uuid", {}, spec.uuid),
-      element("memory", { unit: "MiB" }, String(spec.memoryMiB)),
-      element("vcpu", {}, String(spec.cpus)),
-      element(
-        "os",
-        {},
-        element("type", { arch: shape.libvirtArch, machine: shape.machine }, "hvm"),
-        element("kernel", {}, spec.kernel),
-        element("initrd", {}, spec.initrd),
-        element("cmdline", {}, installerCmdline(spec)),
-      ),
-      features(shape),
-      cpu(shape.cpu),
-      element("clock", { offset: "utc" }, ...shape.timers.map((timer) => element("timer", { ...timer }))),
-      element("on_poweroff", {}, "destroy"),
-      // A panic, or a person who chooses to reboot: what boots next is not the installer.
-      element("on_reboot", {}, "destroy"),
-      element("on_crash", {}, "destroy"),
-      element(
-        "devices",
-        {},
+    // Off at a reboot as well: a panic, or a person who chooses it. What boots next is not the installer.
+    domainElement(spec, {
+      cmdline: installerCmdline(spec),
+      devices: [
         element("emulator", {}, shape.emulator),
         disk({ file: spec.disk, format: "qcow2", target: "vda", serial: ROOT_SERIAL, place }),
         disk({ file: spec.result, format: "raw", target: "vdb", serial: RESULT_SERIAL, place }),
@@ -105,9 +77,8 @@ export function installerDomainXml(spec: InstallerDomain): string {
           element("backend", { model: "random" }, "/dev/urandom"),
           address(place),
         ),
-      ),
-      extra,
-    ),
+      ],
+    }),
   );
 }
 

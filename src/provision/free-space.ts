@@ -4,6 +4,12 @@ import { dirname } from "node:path";
 import { EXIT, UserError } from "../errors.ts";
 import { printable } from "../text.ts";
 
+/** What an ordinary user may still write to the file system of a folder that is there. */
+export function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
 /**
  * @param folder where it is to be written; one that is not there yet counts as the nearest one that is
  * @param bytes that it will take at most
@@ -11,8 +17,7 @@ import { printable } from "../text.ts";
  * @throws {UserError} `NO_SPACE`
  */
 export function requireFree(folder: string, bytes: number, what: string): void {
-  const { bavail, bsize } = statfsSync(existing(folder));
-  const free = bavail * bsize;
+  const free = freeBytes(existing(folder));
   if (free >= bytes) return;
   throw new UserError(
     "NO_SPACE",

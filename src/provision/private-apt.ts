@@ -1,8 +1,10 @@
 /** An apt with lists and configuration of its own, so that it works whatever the host's sources are, and knows Debian's keys alone. */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { UserError } from "../errors.ts";
 import { workMode } from "../mode.ts";
 import { run } from "../process.ts";
+import { lastLines } from "../text.ts";
 
 /**
  * The configuration, in apt.conf(5)'s form: nothing of the host's is read (`Dir::Etc` and all below it is elsewhere), and nothing
@@ -22,6 +24,15 @@ export function aptConfiguration(work: string, proxy: string | undefined): strin
     ...(proxy === undefined ? [] : [`Acquire::http::Proxy "${proxy}";`]),
     "",
   ].join("\n");
+}
+
+/** What apt said when it could not fetch something. @param sentence what that was @param output of apt's */
+export function fetchFailed(sentence: string, output: string): UserError {
+  const lines = output.split("\n").filter((line) => line.startsWith("E:"));
+  return new UserError("FETCH_FAILED", sentence, {
+    detail: lastLines(lines.join("\n") || output),
+    hint: "Look at this machine's network, try again later, or name another mirror: --mirror",
+  });
 }
 
 export interface PrivateApt {

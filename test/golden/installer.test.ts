@@ -9,6 +9,7 @@ import { parseDomain } from "../../src/libvirt/domain-parse.ts";
 import { machineShape } from "../../src/machine/shape.ts";
 import { preseed } from "../../src/provision/installer/preseed.ts";
 import { findSuite } from "../../src/provision/suites.ts";
+import { FACTS } from "../unit/provision/installer/facts.ts";
 
 const WORK = "/var/lib/bootshare/work/3b241101-e2bb-4255-8caf-4136c566a962/root-disk";
 const base: InstallerDomain = {
@@ -51,18 +52,7 @@ describe("the machine of an installer", () => {
 });
 
 it("the answers, of an installer that nobody watches", () => {
-  const { text } = preseed({
-    suite: findSuite("bookworm"),
-    hostname: "inst-1",
-    mirrors: {
-      archive: "http://mirror.example.org/debian",
-      security: "http://mirror.example.org/debian-security",
-      updates: true,
-    },
-    proxy: undefined,
-    kernelPackage: "linux-image-amd64",
-    interactive: false,
-    own: "d-i time/zone string Europe/Berlin\n",
-  });
+  const own = "d-i time/zone string Europe/Berlin\n";
+  const { text } = preseed({ ...FACTS, suite: findSuite("bookworm"), own });
   golden("preseed.cfg", text);
 });

@@ -5,8 +5,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import { EXIT, errnoOf, UserError } from "../../errors.ts";
 import type { DebianArch } from "../../kernel/arch.ts";
 import { run, runOk } from "../../process.ts";
-import { lastLines, printable } from "../../text.ts";
-import { privateApt } from "../private-apt.ts";
+import { printable } from "../../text.ts";
+import { fetchFailed, privateApt } from "../private-apt.ts";
 import { aptSources, type Mirrors } from "../sources.ts";
 import type { Suite } from "../suites.ts";
 
@@ -112,7 +112,7 @@ export async function fetchNetboot(
   const updated = await run("apt-get", ["-q", "update", "--error-on=any"], { env, signal });
   signal.throwIfAborted();
   if (updated.exitCode !== 0)
-    throw failed(`The list of packages of Debian ${suite.name} could not be fetched.`, updated.stderr);
+    throw fetchFailed(`The list of packages of Debian ${suite.name} could not be fetched.`, updated.stderr);
   const fetched = await run("apt-get", ["-q", "download", "--", name], { env, cwd: download, signal });
   signal.throwIfAborted();
   if (
@@ -125,18 +125,10 @@ export async function fetchNetboot(
   }
   const [deb, ...others] = (await readdir(download)).filter((file) => file.endsWith(".deb"));
   if (fetched.exitCode !== 0 || deb === undefined || others.length > 0)
-    throw failed(`The package ${name} could not be fetched.`, fetched.stderr);
+    throw fetchFailed(`The package ${name} could not be fetched.`, fetched.stderr);
   const unpacked = join(work, "unpacked");
   await runOk("dpkg-deb", ["--extract", join(download, deb), unpacked], { signal });
   const found = chooseNetboot(await readdir(unpacked, { recursive: true }));
   if (found === undefined) throw notFound(`The package ${name} has no netboot images.`);
   return { kernel: join(unpacked, found.kernel), initrd: join(unpacked, found.initrd) };
-}
-
-function failed(sentence: string, output: string): UserError {
-  const lines = output.split("\n").filter((line) => line.startsWith("E:"));
-  return new UserError("FETCH_FAILED", sentence, {
-    detail: lastLines(lines.join("\n") || output),
-    hint: "Look at this machine's network, try again later, or name another mirror: --mirror",
-  });
 }

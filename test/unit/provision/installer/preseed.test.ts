@@ -1,20 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type PreseedFacts, preseed } from "../../../../src/provision/installer/preseed.ts";
-import { findSuite } from "../../../../src/provision/suites.ts";
-
-const facts: PreseedFacts = {
-  suite: findSuite("trixie"),
-  hostname: "inst-1",
-  mirrors: {
-    archive: "http://mirror.example.org/debian",
-    security: "http://mirror.example.org/debian-security",
-    updates: true,
-  },
-  proxy: undefined,
-  kernelPackage: "linux-image-amd64",
-  interactive: false,
-  own: undefined,
-};
+import { FACTS as facts } from "./facts.ts";
 
 /** The value that counts for a question: the last one. */
 function answer(text: string, question: string): string | undefined {
