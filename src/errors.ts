@@ -25,8 +25,8 @@ export const EXIT = {
   programTimeout: 124,
   /** The package that was to be built does not build. */
   buildFailed: 7,
-  /** The guest that built it was lost on the way: that says nothing about the package. */
-  guestLost: 8,
+  /** The guest that built it was lost, or its disk or mirror failed it: that says nothing about the package. */
+  builderFailed: 8,
   /** An error in bootshare itself. */
   bug: 70,
   /** A person ended it (Ctrl-C); what a shell makes of SIGINT. */

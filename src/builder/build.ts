@@ -9,6 +9,7 @@ import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { type ReachableGuest, runInGuest } from "../guest/in-guest.ts";
 import { shippedFile } from "../paths.ts";
 import { runOk } from "../process.ts";
+import { printable } from "../text.ts";
 import type { Builder } from "./base.ts";
 import { requireUndrained } from "./builder-drain.ts";
 import { fileVersion, MAX_CONTROL_BYTES } from "./control.ts";
@@ -16,7 +17,7 @@ import { BuildLog, type LogWatch } from "./log.ts";
 import { publish, ResultWriter, readChanges, requireRoom } from "./results.ts";
 import { type Binaries, sbuildArguments } from "./sbuild.ts";
 import type { Source } from "./source.ts";
-import type { Stage } from "./stages.ts";
+import { isMachineFailure, type Stage } from "./stages.ts";
 
 export interface BuildOptions {
   /** An absolute path of a folder that is there: packages and log go into it. */
@@ -58,7 +59,7 @@ export function logPath(source: Source, builder: Builder, output: string): strin
  * Builds a source package in a guest of its own. Whatever comes of it the guest is deleted, and the log is kept.
  *
  * @throws {UserError} `BUILDER_DRAINED`, `BUILD_TIMEOUT` (its own exit code tells a build that hangs from one that fails), `GUEST_LOST`,
- *   `BUILDER_BROKEN`, `LOG_TOO_LONG`, `CHANGES_INVALID`, `RESULT_DIFFERS`, `OUTPUT_FULL`, and those of an ephemeral guest
+ *   `BUILDER_BROKEN`, `BUILDER_FAILED`, `LOG_TOO_LONG`, `CHANGES_INVALID`, `RESULT_DIFFERS`, `OUTPUT_FULL`, and those of an ephemeral guest
  * @throws the signal's reason when aborted
  */
 export async function buildSource(
@@ -161,6 +162,7 @@ async function inGuest(
       clearTimeout(timer);
       if (log.stage === "chroot" && log.summary.status === undefined) throw broken(session);
       if (options.shellOnFailure) await shell(guest);
+      if (isMachineFailure(log.summary, log.trouble)) throw machineFailed(session);
       return failed(session, log.summary.failStage ?? log.stage);
     }
     at("copy out");
@@ -291,7 +293,7 @@ function timedOut({ name }: Source, ms: number, stage: Stage): UserError {
 function lost({ source, log }: Session, stage: Stage, cause: UserError): UserError {
   const where = stage === "chroot" ? log.stage : stage;
   return new UserError("GUEST_LOST", `The guest that built ${source.name} was lost (${where}).`, {
-    exitCode: EXIT.guestLost,
+    exitCode: EXIT.builderFailed,
     detail: log.lastLines,
     hint: "It was stopped or crashed, and is deleted: this says nothing about the package. Build it again.",
     cause,
@@ -303,6 +305,20 @@ function broken({ source, log }: Session): UserError {
     detail: log.lastLines,
     hint: RENEW,
   });
+}
+
+function machineFailed({ source, log }: Session): UserError {
+  const what = printable(log.trouble ?? "", 200);
+  const where = log.summary.failStage ?? log.stage;
+  return new UserError(
+    "BUILDER_FAILED",
+    `The guest that built ${source.name} failed (${where}), not the package.`,
+    {
+      exitCode: EXIT.builderFailed,
+      detail: what === "" ? log.lastLines : what,
+      hint: "See to its mirror, or to its disk: --renew-builder makes the builder with package lists of today. Then build it again.",
+    },
+  );
 }
 
 /** Keeps the beginning of what is written. */

@@ -31,7 +31,7 @@ export async function runJobs<Job, Result>(
 export function verdictOf(error: unknown): Verdict {
   if (!(error instanceof UserError)) throw error;
   if (error.code === "BUILD_TIMEOUT") return "timeout";
-  return error.exitCode === EXIT.guestLost ? "guest lost" : "error";
+  return error.code === "GUEST_LOST" ? "guest lost" : "error";
 }
 
 /** Which one a person has to look at first, where several things happened. */

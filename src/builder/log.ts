@@ -85,6 +85,11 @@ export class BuildLog extends Writable {
     return this.#reader.summary;
   }
 
+  /** See {@link StageReader.trouble}. */
+  get trouble(): string | undefined {
+    return this.#reader.trouble;
+  }
+
   /** The last lines, printable. */
   get lastLines(): string {
     return this.#last.join("\n");

@@ -1,4 +1,7 @@
-/** Which stage a build is in, from sbuild's log. Pure. A package can print anything: this is for people, and decides nothing. */
+/**
+ * Which stage a build is in, and whose failure it is, from sbuild's log. Pure. A package can print anything, and so pass its own
+ * failure off as the machine's: that is never better for it than to fail.
+ */
 
 /** The stages in their order; those before `chroot` are bootshare's own. */
 export const STAGES = [
@@ -46,12 +49,46 @@ export interface Summary {
   readonly failStage: string | undefined;
 }
 
+/** `failstage` of Sbuild::Build where the guest or its mirror is what failed: nothing of the package was looked at by then. */
+const MACHINE_STAGES: ReadonlySet<string> = new Set([
+  "init",
+  "create-session",
+  "lock-session",
+  "create-build-dir",
+  "chroot-arch",
+  "run-chroot-setup-commands",
+  "resolver setup",
+  "apt-get-clean",
+  "apt-get-update",
+  "apt-get-upgrade",
+  "apt-get-dist-upgrade",
+  "check-space",
+  "dump-build-env",
+]);
+
+/** What apt and dpkg say where it is not for the dependencies that they could not be installed. */
+const MACHINE_TROUBLE = [
+  /^E: (Failed to fetch |Unable to fetch some archives|You don't have enough free space in )/,
+  /^ .*\(No space left on device\)$/,
+] as const;
+
+/**
+ * Whether it was the machine that failed (the guest, its disk, its mirror), which says nothing about the package.
+ *
+ * @param trouble see {@link StageReader.trouble}
+ */
+export function isMachineFailure({ failStage }: Summary, trouble: string | undefined): boolean {
+  if (failStage === undefined) return false;
+  return MACHINE_STAGES.has(failStage) || (failStage === "install-deps" && trouble !== undefined);
+}
+
 /** Reads a log line by line, in any number of pieces. */
 export class StageReader {
   #before: readonly [string, string] = ["", ""];
   #stage: Stage = "chroot";
   #status: string | undefined;
   #failStage: string | undefined;
+  #trouble: string | undefined;
 
   get stage(): Stage {
     return this.#stage;
@@ -59,6 +96,11 @@ export class StageReader {
 
   get summary(): Summary {
     return { status: this.#status, failStage: this.#failStage };
+  }
+
+  /** The first line by which apt or dpkg, before the package's own part, says that the mirror or the disk is at fault. */
+  get trouble(): string | undefined {
+    return this.#trouble;
   }
 
   /**
@@ -71,6 +113,7 @@ export class StageReader {
     const heading = isRule(rule) && isRule(line) ? /^\| (.+?) *\|$/.exec(title)?.[1] : undefined;
     if (heading === undefined) {
       if (this.#stage === "summary") this.#readSummary(line);
+      else if (this.#trouble === undefined && isTrouble(this.#stage, line)) this.#trouble = line;
       return undefined;
     }
     const next = HEADINGS.find(([pattern]) => pattern.test(heading))?.[1];
@@ -81,10 +124,15 @@ export class StageReader {
   }
 
   #readSummary(line: string): void {
-    const [, field, value] = /^(Status|Fail-Stage): ([a-z-]{1,40})$/.exec(line) ?? [];
+    const [, field, value] = /^(Status|Fail-Stage): ([a-z -]{1,40})$/.exec(line) ?? [];
     if (field === "Status") this.#status = value;
     if (field === "Fail-Stage") this.#failStage = value;
   }
+}
+
+function isTrouble(stage: Stage, line: string): boolean {
+  if (STAGES.indexOf(stage) > STAGES.indexOf("dependencies")) return false;
+  return MACHINE_TROUBLE.some((pattern) => pattern.test(line));
 }
 
 function isRule(line: string): boolean {

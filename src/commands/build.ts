@@ -40,7 +40,7 @@ export const build = defineCommand({
   name: "build",
   summary: "build Debian source packages, each in a clean guest of its own",
   about:
-    "Builds source packages with sbuild, each in a guest that is cloned for it and deleted afterwards, and brings back packages, .changes, .buildinfo and log. A package is NAME or NAME=VERSION, whose source apt fetches and verifies; a .dsc with its files beside it; or a folder with an unpacked source (with a slash in it: ./hello). The guest that the clones are made of, builder-SUITE-ARCH, is made at the first build. Exit code 7: a package does not build; 6: its time was up; 8: its guest was lost. docs/building.md has more.",
+    "Builds source packages with sbuild, each in a guest that is cloned for it and deleted afterwards, and brings back packages, .changes, .buildinfo and log. A package is NAME or NAME=VERSION, whose source apt fetches and verifies; a .dsc with its files beside it; or a folder with an unpacked source (with a slash in it: ./hello). The guest that the clones are made of, builder-SUITE-ARCH, is made at the first build. Exit code 7: a package does not build; 6: its time was up; 8: its guest was lost, or could not reach the mirror, or had no room. docs/building.md has more.",
   arguments: [["<package...>", "NAME[=VERSION], FILE.dsc or FOLDER"]],
   options: [
     { flags: "--suite <suite>", text: `Debian release: ${suiteNames().join(", ")} (default trixie)` },

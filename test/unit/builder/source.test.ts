@@ -247,7 +247,7 @@ describe("several packages", () => {
     const built = { verdict: "built", exitCode: 0 } as const;
     const failed = { verdict: "failed", exitCode: EXIT.buildFailed } as const;
     const timeout = { verdict: "timeout", exitCode: EXIT.timeout } as const;
-    const lost = { verdict: "guest lost", exitCode: EXIT.guestLost } as const;
+    const lost = { verdict: "guest lost", exitCode: EXIT.builderFailed } as const;
     const error = { verdict: "error", exitCode: EXIT.notFound } as const;
     expect(exitCodeOf([built, built])).toBe(0);
     expect(exitCodeOf([built, failed])).toBe(7);
@@ -258,7 +258,7 @@ describe("several packages", () => {
 
   it("tells what an error says of a build", () => {
     expect(verdictOf(new UserError("BUILD_TIMEOUT", "x", { exitCode: EXIT.timeout }))).toBe("timeout");
-    expect(verdictOf(new UserError("GUEST_LOST", "x", { exitCode: EXIT.guestLost }))).toBe("guest lost");
+    expect(verdictOf(new UserError("GUEST_LOST", "x", { exitCode: EXIT.builderFailed }))).toBe("guest lost");
     expect(verdictOf(new UserError("FETCH_FAILED", "x"))).toBe("error");
     expect(() => verdictOf(new TypeError("a bug"))).toThrow("a bug");
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { STAGES, type Stage, StageReader } from "../../../src/builder/stages.ts";
+import { isMachineFailure, STAGES, type Stage, StageReader } from "../../../src/builder/stages.ts";
 
 const RULE = `+${"-".repeat(78)}+`;
 const heading = (title: string): string[] => ["", RULE, `| ${title.padEnd(77)}|`, RULE, ""];
@@ -73,5 +73,81 @@ describe("StageReader", () => {
         expect(order).toEqual([...new Set(order)].sort((a, b) => a - b));
       }),
     );
+  });
+});
+
+describe("isMachineFailure", () => {
+  const installing = [...heading("Chroot Setup Commands"), ...heading("Install package build dependencies")];
+  const summary = (stage: string): string[] => [
+    ...heading("Summary"),
+    `Fail-Stage: ${stage}`,
+    "Status: failed",
+  ];
+  const noRoom =
+    " cannot copy extracted data for './usr/bin/x' to '/usr/bin/x.dpkg-new': failed to write (No space left on device)";
+
+  it.each<readonly [what: string, lines: readonly string[], machine: boolean]>([
+    ["a package that does not build", LOG, false],
+    ["no lists of packages", summary("apt-get-update"), true],
+    ["a resolver that cannot be set up", summary("resolver setup"), true],
+    ["a chroot that cannot be unpacked", summary("create-session"), true],
+    ["a source that does not unpack", summary("unpack"), false],
+    [
+      "dependencies that there are not",
+      [
+        ...installing,
+        "E: Unable to correct problems, you have held broken packages.",
+        ...summary("install-deps"),
+      ],
+      false,
+    ],
+    [
+      "dependencies that the mirror does not hand out",
+      [
+        ...installing,
+        "E: Failed to fetch http://mirror.example.org/x.deb  404  Not Found",
+        ...summary("install-deps"),
+      ],
+      true,
+    ],
+    [
+      "the same, some of them",
+      [
+        ...installing,
+        "E: Unable to fetch some archives, maybe run apt-get update",
+        ...summary("install-deps"),
+      ],
+      true,
+    ],
+    ["dependencies that have no room", [...installing, noRoom, ...summary("install-deps")], true],
+    [
+      "dependencies that have no room to be fetched to",
+      [
+        ...installing,
+        "E: You don't have enough free space in /var/cache/apt/archives/.",
+        ...summary("install-deps"),
+      ],
+      true,
+    ],
+    [
+      "a package that prints the like while it is built",
+      [
+        ...installing,
+        ...heading("Build"),
+        "E: Failed to fetch http://x/y",
+        noRoom,
+        ...summary("install-deps"),
+      ],
+      false,
+    ],
+    [
+      "a package that does not build, after the mirror had failed once",
+      [...installing, "E: Failed to fetch http://x/y", ...heading("Build"), ...summary("build")],
+      false,
+    ],
+    ["no summary at all", installing, false],
+  ])("%s", (_what, lines, machine) => {
+    const { reader } = read(lines);
+    expect(isMachineFailure(reader.summary, reader.trouble)).toBe(machine);
   });
 });
