@@ -54,7 +54,7 @@ export interface StepContext {
 /** What a shutdown may take, in milliseconds: emulated guests are slow. */
 const SHUTDOWN_MS = 600_000;
 /** How long a worker may take until those that give it work see it again, in milliseconds. */
-const COME_BACK_MS = 600_000;
+export const COME_BACK_MS = 600_000;
 /** How long one that was there may be gone before it counts as lost, in milliseconds. */
 const GONE_MS = 120_000;
 
@@ -209,7 +209,7 @@ async function probation(
 /**
  * Whether a guest that was through is lost since: it is off, it failed, its boot is bad, or it is up with its last good kernel because
  * the new one did not come up once more. One that somebody reboots is not.
- * How its work goes is not asked here: the server may be away for a while, and that is no guest's fault.
+ * Whether it still takes part, as its server sees it: lost-worker.ts.
  */
 export async function isLost({ uuid, expected }: GuestRecord): Promise<Problem | undefined> {
   try {
@@ -301,7 +301,7 @@ async function bootsMs(guest: Guest): Promise<number> {
   return (tries + 1) * each * 1000 + SHUTDOWN_MS;
 }
 
-function workerLost({ name }: Guest, ms: number): UserError {
+export function workerLost({ name }: Guest, ms: number): UserError {
   return new UserError(
     "WORKER_LOST",
     `The worker in the guest ${name} has been gone for ${Math.round(ms / 1000)} s, as its server sees it.`,
@@ -310,7 +310,7 @@ function workerLost({ name }: Guest, ms: number): UserError {
 }
 
 /** A failure as it is kept: what to do, and the end of a log, go with the sentence. */
-function problemOf({ code, message, hint, detail }: UserError): Problem {
+export function problemOf({ code, message, hint, detail }: UserError): Problem {
   return {
     code,
     sentence: message,

@@ -5,6 +5,7 @@ import { isEphemeral } from "../guest/abandoned.ts";
 import { findGuest, type Guest, listGuests, look } from "../guest/inventory.ts";
 import { printable } from "../text.ts";
 import { DUTY } from "./duty.ts";
+import { lostWorkers } from "./lost-worker.ts";
 import {
   type GuestRecord,
   newRollout,
@@ -88,6 +89,7 @@ export type Wish =
  */
 export async function upgrade(wish: Wish, signal: AbortSignal, tell: Told): Promise<Rollout> {
   return await withRolloutLock(async () => {
+    const lostWorker = lostWorkers(DUTY);
     const rollout = await runRollout(
       beginning(wish, tell),
       {
@@ -101,7 +103,7 @@ export async function upgrade(wish: Wish, signal: AbortSignal, tell: Told): Prom
             say,
           });
         },
-        isLost,
+        isLost: async (guest) => (await isLost(guest)) ?? (await lostWorker(guest)),
         save: (record) => writeRollout(record),
         changed: (guest, before, record) => {
           for (const [who, sentence] of changeLines(guest, before, record)) tell(who, sentence);
