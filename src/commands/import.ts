@@ -26,7 +26,7 @@ export const import_ = defineCommand({
     printLines([
       `${name} is up, a guest made of ${printable(image)}, which stays as it was.`,
       ...disk.notes.map((note) => `Note: ${note}`),
-      `Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
+      `Log in with 'bootshare ${disk.hasSshd ? "ssh" : "console"} ${name}'; see its kernels with 'bootshare kernels ${name}'.`,
     ]);
     return undefined;
   },

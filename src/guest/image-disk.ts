@@ -43,6 +43,7 @@ export class ImageDisk implements RootDiskSource {
   #image: OpenImage | undefined;
   #release = "";
   #notes: readonly string[] = [];
+  #hasSshd = false;
 
   /** @param file path of the image, which is only read */
   constructor(file: string, wishes: GuestWishes) {
@@ -53,6 +54,11 @@ export class ImageDisk implements RootDiskSource {
   /** What a person should know of what was imported; known at the end. Printable. */
   get notes(): readonly string[] {
     return this.#notes;
+  }
+
+  /** Whether the image has an ssh server; known once the disk is made. */
+  get hasSshd(): boolean {
+    return this.#hasSshd;
   }
 
   async check(): Promise<void> {
@@ -122,6 +128,7 @@ export class ImageDisk implements RootDiskSource {
       signal,
     );
     this.#notes = [...image.notes, ...notes];
+    this.#hasSshd = image.hasSshd;
     return {
       diskPath,
       bootDir: image.bootDir,

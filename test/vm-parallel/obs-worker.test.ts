@@ -1,4 +1,4 @@
-/** A guest as a worker of a real OBS, without a build: it registers, is idle, is drained, is down, and comes back. See test/obs. */
+/** A guest with two workers of a real OBS, without a build: they register, are idle, are drained, are down, and come back. See test/obs. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { removeBackend, startBackend } from "../obs/backend.ts";
 import { bootshare, keepLogsOnFailure } from "../vm/machine.ts";
@@ -6,23 +6,23 @@ import { createWorker, deleteGuest, expectRegistered, untilWorker } from "../vm/
 
 const NAME = "bs-test-smoke-worker";
 
-describe("an OBS worker, bookworm", () => {
+describe("two OBS workers in one guest, bookworm", () => {
   beforeAll(async () => {
     await deleteGuest(NAME);
     await startBackend();
-    await createWorker(NAME, "--suite", "bookworm");
+    await createWorker(NAME, "--suite", "bookworm", "--instances", "2");
   });
   afterAll(async () => {
     await deleteGuest(NAME);
     await removeBackend();
   });
 
-  it("registers when its boot is good", async () => {
+  it("register when its boot is good", async () => {
     keepLogsOnFailure(NAME, "worker registers");
-    await expectRegistered(NAME);
+    await expectRegistered(NAME, 2);
   });
 
-  it("is down when it is drained, and idle again when it is put back", async () => {
+  it("are down when it is drained, and idle again when it is put back", async () => {
     keepLogsOnFailure(NAME, "worker is drained");
     expect(await bootshare("drain", NAME)).toContain(`${NAME} is drained`);
     const away = await untilWorker(NAME, "down", 60);

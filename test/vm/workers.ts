@@ -29,27 +29,31 @@ export async function deleteGuest(name: string): Promise<void> {
   await tryBootshare("delete", "--force", name);
 }
 
-/** The only worker of a guest. */
+/** The workers of a guest, by their ids. */
+async function workersOf(guest: string): Promise<WorkerRow[]> {
+  return (await json<WorkerRow[]>("workers")).filter((one) => one.guest === guest);
+}
+
+/** The first worker of a guest; mostly there is no other. */
 export async function workerOf(guest: string): Promise<WorkerRow> {
-  const row = (await json<WorkerRow[]>("workers")).find((one) => one.guest === guest);
+  const [row] = await workersOf(guest);
   if (row === undefined) throw new Error(`${guest} has no worker`);
   return row;
 }
 
-/** Waits until the server says this of a guest's worker. */
+/** Waits until the server says this of all workers of a guest. @returns the first one */
 export async function untilWorker(guest: string, state: string, seconds = BOOT_SECONDS): Promise<WorkerRow> {
   return await until(`the worker of ${guest} is ${state}`, seconds, async () => {
-    const row = await workerOf(guest);
-    return row.obs === state ? row : undefined;
+    const rows = await workersOf(guest);
+    return rows.every(({ obs }) => obs === state) ? rows[0] : undefined;
   });
 }
 
-/** Waits until a guest's worker has registered, and holds all that is said of it against the guest: good, idle, nothing waits. */
-export async function expectRegistered(guest: string): Promise<void> {
+/** Waits until a guest's workers have registered, and holds all that is said of them against the guest: good, idle, nothing waits. */
+export async function expectRegistered(guest: string, instances = 1): Promise<void> {
   await untilWorker(guest, "idle");
   const { kernel } = await statusOf(guest);
-  expect(await workerOf(guest)).toMatchObject({
-    id: `${guest}:1`,
+  const about = {
     guest,
     state: "running",
     boot: "good",
@@ -58,5 +62,7 @@ export async function expectRegistered(guest: string): Promise<void> {
     job: null,
     drained: null,
     problem: null,
-  });
+  };
+  const ids = Array.from({ length: instances }, (_, index) => `${guest}:${index + 1}`);
+  expect(await workersOf(guest)).toMatchObject(ids.map((id) => ({ id, ...about })));
 }

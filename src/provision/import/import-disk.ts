@@ -86,7 +86,7 @@ export async function openImage(
   const hasSshd = await has("/usr/sbin", "sshd");
   const notes = [...boot.notes];
   if (!hasSshd) {
-    notes.push("It has no ssh server: 'bootshare ssh' and 'exec' need one; 'bootshare console' does not.");
+    notes.push("It has no ssh server, which 'bootshare ssh' and 'exec' need.");
   }
   return { outsider, system, root, fstab, bootDir, bootBytes: boot.bytes, hasSshd, notes };
 }
