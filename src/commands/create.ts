@@ -6,7 +6,7 @@ import { cloneGuest } from "../guest/clone.ts";
 import { Creation } from "../guest/create.ts";
 import { DebianDisk } from "../guest/debian-disk.ts";
 import { deleteGuest } from "../guest/delete.ts";
-import { InstallerDisk, planInstallation } from "../guest/installer-disk.ts";
+import { InstallerDisk } from "../guest/installer-disk.ts";
 import { type InstallerWishes, requireInstallerWishes } from "../guest/installer-wishes.ts";
 import { definitionOf } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
@@ -138,12 +138,14 @@ export const create = defineCommand({
     };
     const installer = installerWishes(options);
     if (installer !== undefined) requireInstallerWishes(wishes, installer, isTerminal());
+    const installation = installer === undefined ? undefined : new InstallerDisk(wishes, installer);
     if (options.dryRun) {
-      const plan = installer === undefined ? planGuest(wishes, foreseenEmulation) : planInstallation(wishes);
+      await installation?.check();
+      const plan = installation?.plan() ?? planGuest(wishes, foreseenEmulation);
       printLines(planLines(await plan));
       return undefined;
     }
-    const disk = installer === undefined ? new DebianDisk(wishes) : new InstallerDisk(wishes, installer);
+    const disk = installation ?? new DebianDisk(wishes);
     await makeGuest(new Creation(wishes, disk), wishes, { plain: installer?.interactive === true });
     printLines([
       `${name} is up. Log in with 'bootshare ssh ${name}'; see its kernels with 'bootshare kernels ${name}'.`,

@@ -22,7 +22,7 @@ import {
   netbootSource,
 } from "../provision/installer/netboot.ts";
 import { preseed } from "../provision/installer/preseed.ts";
-import { type InstalledResult, takeResult } from "../provision/installer/result.ts";
+import { type InstalledFacts, takeResult } from "../provision/installer/result.ts";
 import { aptProxy, type Provisioned, type ProvisionProgress } from "../provision/provision.ts";
 import { chooseMirrors, hostMirrors, requireKeyring } from "../provision/sources.ts";
 import { findSuite } from "../provision/suites.ts";
@@ -198,7 +198,7 @@ export class InstallerDisk implements RootDiskSource {
   #provisioned(
     plan: CreatePlan,
     disk: string,
-    installed: InstalledResult | undefined,
+    installed: InstalledFacts | undefined,
     bootDir: string,
     watch: InstallerWatch,
   ): Provisioned {
@@ -231,7 +231,7 @@ export class InstallerDisk implements RootDiskSource {
 }
 
 /** What would be made. @throws as planGuest */
-export async function planInstallation(options: CreateOptions): Promise<CreatePlan> {
+async function planInstallation(options: CreateOptions): Promise<CreatePlan> {
   const native: CreateOptions = { ...options, guestKernelArch: "native", secondStage: "guest" };
   const plan = await planGuest(native, async () => {
     throw new Error("the installer needs no emulation of programs");

@@ -32,8 +32,6 @@ export interface InstalledFacts {
   readonly root: string;
   /** As the new system's dpkg says it. */
   readonly arch: string;
-  /** Of Debian. */
-  readonly version: string;
   /** `TYPE BASE64`. */
   readonly hostKeys: readonly string[];
   /** Links of its /boot to files beside them. */
@@ -55,13 +53,12 @@ export function parseFacts(text: string): InstalledFacts | undefined {
   });
   const one = (name: string): string => lines.find(({ word }) => word === name)?.value ?? "";
   const all = (name: string): string[] => lines.filter(({ word }) => word === name).map(({ value }) => value);
-  const [root, arch, version] = [one("root"), one("arch"), one("version")];
+  const [root, arch] = [one("root"), one("arch")];
   const whole =
     lines[0]?.word === "bootshare-installer" &&
     lines[0].value === "1" &&
     lines.some(({ word }) => word === "end");
-  if (!whole || !isRootSpec(root) || !/^[a-z0-9]{1,20}$/.test(arch) || !/^[\w./+-]{1,40}$/.test(version))
-    return undefined;
+  if (!whole || !isRootSpec(root) || !/^[a-z0-9]{1,20}$/.test(arch)) return undefined;
   const links = all("link").flatMap((value) => {
     const [name = "", target = "", more] = value.split(" ");
     return more === undefined && isPlainName(name) && isPlainName(target) ? [{ name, target }] : [];
@@ -69,16 +66,10 @@ export function parseFacts(text: string): InstalledFacts | undefined {
   return {
     root,
     arch,
-    version,
     hostKeys: publicKeysIn(all("hostkey").join("\n")),
     links: [...new Map(links.slice(0, MAX_FILES).map((link) => [link.name, link])).values()],
     passphrase: one("passphrase") === "yes",
   };
-}
-
-export interface InstalledResult extends InstalledFacts {
-  /** Bytes of its /boot. */
-  readonly bootBytes: number;
 }
 
 /**
@@ -89,7 +80,7 @@ export interface InstalledResult extends InstalledFacts {
  * @returns undefined where the script did not come to its end
  * @throws {UserError} `INSTALLER_RESULT_TOO_LARGE`
  */
-export function takeResult(file: string, bootDir: string): InstalledResult | undefined {
+export function takeResult(file: string, bootDir: string): InstalledFacts | undefined {
   mkdirSync(bootDir, { mode: 0o700 });
   let facts: InstalledFacts | undefined;
   let first = true;
@@ -120,7 +111,7 @@ export function takeResult(file: string, bootDir: string): InstalledResult | und
   readInto(reader, file);
   if (facts === undefined || reader.problem !== undefined || reader.archives === 0) return undefined;
   for (const { name, target } of facts.links) if (!names.has(name)) symlinkSync(target, join(bootDir, name));
-  return { ...facts, bootBytes: bytes };
+  return facts;
 }
 
 const PIECE = 2 ** 20;

@@ -23,7 +23,6 @@ const FACTS = [
   "bootshare-installer 1",
   "root UUID=6b2b3ad5-58c1-4b0b-8d3e-0c55c1e2a4f7",
   "arch amd64",
-  "version 13.8",
   `hostkey ${KEY}`,
   "link vmlinuz vmlinuz-6.12",
   "end",
@@ -36,7 +35,6 @@ describe("what the installer's script says", () => {
     expect(parseFacts(text(FACTS))).toEqual({
       root: "UUID=6b2b3ad5-58c1-4b0b-8d3e-0c55c1e2a4f7",
       arch: "amd64",
-      version: "13.8",
       hostKeys: [KEY],
       links: [{ name: "vmlinuz", target: "vmlinuz-6.12" }],
       passphrase: false,
@@ -120,7 +118,7 @@ describe("the disk that it comes on", () => {
   it("has the files of /boot, and its links", () => {
     const bootDir = join(folder, "boot");
     const found = takeResult(disk({ "bootshare-result": text(FACTS), ...boot }), bootDir);
-    expect(found).toMatchObject({ arch: "amd64", bootBytes: 1_500_006 });
+    expect(found).toMatchObject({ arch: "amd64" });
     expect(readdirSync(bootDir).sort()).toEqual(["initrd.img-6.12", "vmlinuz", "vmlinuz-6.12"]);
     expect(readFileSync(join(bootDir, "vmlinuz-6.12"), "utf8")).toBe("kernel");
     expect(readlinkSync(join(bootDir, "vmlinuz"))).toBe("vmlinuz-6.12");
