@@ -118,5 +118,13 @@ function eventOf(line: string): InstallerEvent[] {
   const said = /\d\d:\d\d:\d\d (?:in-target|debootstrap|bootshare): (?:I: )?(.+)$/.exec(line);
   const fetched = /anna\[\d+\]: DEBUG: retrieving (\S+)/.exec(line);
   if (fetched?.[1] !== undefined) return [{ kind: "line", line: fetched[1] }];
-  return said?.[1] === undefined ? [] : [{ kind: "line", line: said[1] }];
+  const shown = said?.[1] === undefined ? undefined : afterProgress(said[1]);
+  return shown === undefined ? [] : [{ kind: "line", line: shown }];
+}
+
+/** What stays of dpkg's progress, which goes back to the begin of its line: syslogd writes a carriage return as `^M`. */
+function afterProgress(text: string): string | undefined {
+  const drawn = text.split("^M").filter((part) => part.trim() !== "");
+  const last = drawn.at(-1)?.trim();
+  return last === undefined || /^(\(Reading database \.\.\. ?)?(\d{1,3}%)?$/.test(last) ? undefined : last;
 }

@@ -32,6 +32,14 @@ describe("a line of the console", () => {
       { kind: "line", line: "Setting up openssh-server (1:10.0p1-7) ..." },
     ],
     [
+      "what dpkg says in a line of its progress, as syslogd writes that",
+      `${LOG} in-target: (Reading database ... ^M(Reading database ... 5%^MPreparing to unpack x.deb ...^M`,
+      { kind: "line", line: "Preparing to unpack x.deb ..." },
+    ],
+    ["progress alone", `${LOG} in-target: 5%^M(Reading database ... 10%^M`, undefined],
+    ["the begin of a progress", `${LOG} in-target: (Reading database ... ^M`, undefined],
+    ["a line without anything", `${LOG} in-target: ^M`, undefined],
+    [
       "debootstrap's",
       `${LOG} debootstrap: I: Unpacking bash...`,
       { kind: "line", line: "Unpacking bash..." },
