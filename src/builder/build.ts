@@ -9,7 +9,6 @@ import { withEphemeralGuest } from "../guest/ephemeral.ts";
 import { type ReachableGuest, runInGuest } from "../guest/in-guest.ts";
 import { shippedFile } from "../paths.ts";
 import { runOk } from "../process.ts";
-import { printable } from "../text.ts";
 import type { Builder } from "./base.ts";
 import { requireUndrained } from "./builder-drain.ts";
 import { fileVersion, MAX_CONTROL_BYTES } from "./control.ts";
@@ -308,14 +307,13 @@ function broken({ source, log }: Session): UserError {
 }
 
 function machineFailed({ source, log }: Session): UserError {
-  const what = printable(log.trouble ?? "", 200);
   const where = log.summary.failStage ?? log.stage;
   return new UserError(
     "BUILDER_FAILED",
     `The guest that built ${source.name} failed (${where}), not the package.`,
     {
       exitCode: EXIT.builderFailed,
-      detail: what === "" ? log.lastLines : what,
+      detail: log.trouble?.slice(0, 300) ?? log.lastLines,
       hint: "See to its mirror, or to its disk: --renew-builder makes the builder with package lists of today. Then build it again.",
     },
   );

@@ -85,7 +85,7 @@ export class BuildLog extends Writable {
     return this.#reader.summary;
   }
 
-  /** See {@link StageReader.trouble}. */
+  /** See {@link StageReader.trouble}; printable. */
   get trouble(): string | undefined {
     return this.#reader.trouble;
   }
