@@ -1,6 +1,6 @@
 /** Whether a worker that a roll-out was through with is lost to those that give it work. */
-import { findGuest, type Guest } from "../guest/inventory.ts";
-import type { GuestRecord, Problem } from "./upgrade-plan.ts";
+import type { Guest } from "../guest/inventory.ts";
+import type { Problem } from "./upgrade-plan.ts";
 import { COME_BACK_MS, type Duty, problemOf, workerLost } from "./upgrade-steps.ts";
 
 /**
@@ -13,17 +13,11 @@ import { COME_BACK_MS, type Duty, problemOf, workerLost } from "./upgrade-steps.
 export function lostWorkers(
   duty: Pick<Duty, "look" | "isActive">,
   now: () => number = Date.now,
-): (record: Pick<GuestRecord, "uuid">) => Promise<Problem | undefined> {
+): (guest: Guest) => Promise<Problem | undefined> {
   /** By UUID, when it was seen last; not there for one that never was. */
   const lastUp = new Map<string, number>();
-  return async ({ uuid }) => {
-    let guest: Guest;
-    try {
-      guest = await findGuest(uuid);
-    } catch {
-      // upgrade-steps.ts says what becomes of such a one.
-      return undefined;
-    }
+  return async (guest) => {
+    const { uuid } = guest;
     const seen = await duty.look(guest);
     const since = lastUp.get(uuid);
     if (seen?.up !== false) {

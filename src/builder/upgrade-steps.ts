@@ -208,10 +208,14 @@ async function probation(
 
 /**
  * Whether a guest that was through is lost since: it is off, it failed, its boot is bad, or it is up with its last good kernel because
- * the new one did not come up once more. One that somebody reboots is not.
- * Whether it still takes part, as its server sees it: lost-worker.ts.
+ * the new one did not come up once more. One that somebody reboots is not. Last comes whether it still takes part, as its server sees it.
+ *
+ * @param lostWorker see lost-worker.ts
  */
-export async function isLost({ uuid, expected }: GuestRecord): Promise<Problem | undefined> {
+export async function isLost(
+  { uuid, expected }: GuestRecord,
+  lostWorker: (guest: Guest) => Promise<Problem | undefined>,
+): Promise<Problem | undefined> {
   try {
     const view = look(await findGuest(uuid));
     const { name, state, status } = view;
@@ -223,8 +227,13 @@ export async function isLost({ uuid, expected }: GuestRecord): Promise<Problem |
     if (expected !== undefined && current?.good !== undefined && wasPassedOver(expected, current))
       return problemOf(rolledBack(view, current, expected));
     const bad = current?.ended !== undefined && current.good === undefined;
-    if (!bad || status.state !== "shut off") return undefined;
-    return { code: "GUEST_LOST", sentence: `The guest ${name} does not come up any more after its upgrade.` };
+    if (bad && status.state === "shut off") {
+      return {
+        code: "GUEST_LOST",
+        sentence: `The guest ${name} does not come up any more after its upgrade.`,
+      };
+    }
+    return await lostWorker(view);
   } catch (error) {
     // It was deleted since, or libvirt does not answer at this moment: neither says that its upgrade went wrong.
     if (error instanceof UserError) return undefined;

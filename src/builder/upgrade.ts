@@ -103,7 +103,7 @@ export async function upgrade(wish: Wish, signal: AbortSignal, tell: Told): Prom
             say,
           });
         },
-        isLost: async (guest) => (await isLost(guest)) ?? (await lostWorker(guest)),
+        isLost: async (guest) => await isLost(guest, lostWorker),
         save: (record) => writeRollout(record),
         changed: (guest, before, record) => {
           for (const [who, sentence] of changeLines(guest, before, record)) tell(who, sentence);

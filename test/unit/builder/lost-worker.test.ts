@@ -1,20 +1,15 @@
-import { beforeEach, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { lostWorkers } from "../../../src/builder/lost-worker.ts";
 import type { DutyLook } from "../../../src/builder/upgrade-steps.ts";
 import { UserError } from "../../../src/errors.ts";
-import { findGuest, type Guest } from "../../../src/guest/inventory.ts";
+import type { Guest } from "../../../src/guest/inventory.ts";
 import { guestPaths } from "../../../src/paths.ts";
 
-vi.mock("../../../src/guest/inventory.ts", { spy: true });
 const status = { state: "running", reason: "booted", saved: false };
 const guest: Guest = { uuid: "u1", name: "w1", status, paths: guestPaths("/nonexistent") };
 const UP: DutyLook = { up: true, jobs: [] };
 const DOWN: DutyLook = { up: false, jobs: [] };
 const LOST = { code: "WORKER_LOST" };
-
-beforeEach(() => {
-  vi.mocked(findGuest).mockResolvedValue(guest);
-});
 
 /** What is said after each look, which are so many minutes apart. */
 async function says(
@@ -58,9 +53,4 @@ it("is lost where nobody can ask it whether it was drained", async () => {
     throw new UserError("WORKER_UNREACHABLE", "It does not answer.");
   };
   expect(await says([UP, DOWN], 11, refuse)).toContain(LOST.code);
-});
-
-it("is not lost by a libvirt that does not answer", async () => {
-  vi.mocked(findGuest).mockRejectedValue(new UserError("LIBVIRT_UNREACHABLE", "It does not answer."));
-  expect(await says([UP, DOWN, DOWN], 11)).not.toContain(LOST.code);
 });

@@ -275,7 +275,8 @@ describe("probation", () => {
 });
 
 describe("one that was through", () => {
-  const lost = async () => await isLost({ uuid: "u1" } as GuestRecord);
+  const there = async (): Promise<undefined> => undefined;
+  const lost = async () => await isLost({ uuid: "u1" } as GuestRecord, there);
   it("is well", async () => {
     expect(await lost()).toBeUndefined();
   });
@@ -289,10 +290,20 @@ describe("one that was through", () => {
   it("came up with its last good kernel since", async () => {
     ran(booted("a4", OLD, { source: "good", skipped: [BAD] }), [good("a4", OLD)]);
     const record = { uuid: "u1", expected: { release: BAD.release, source: "links" } } as GuestRecord;
-    expect(await isLost(record)).toMatchObject({ code: "KERNEL_ROLLED_BACK" });
+    expect(await isLost(record, there)).toMatchObject({ code: "KERNEL_ROLLED_BACK" });
     // Another kernel went before: nobody expects this one any more.
     const other = { uuid: "u1", expected: { release: "6.1.0-99-amd64", source: "links" } } as GuestRecord;
-    expect(await isLost(other)).toBeUndefined();
+    expect(await isLost(other, there)).toBeUndefined();
+  });
+  it("has a worker that is lost", async () => {
+    const problem = { code: "WORKER_LOST", sentence: "It has been gone." };
+    expect(await isLost({ uuid: "u1" } as GuestRecord, async () => problem)).toEqual(problem);
+  });
+  it("has a worker of which nothing can be read: that says nothing", async () => {
+    const unreadable = async (): Promise<undefined> => {
+      throw new UserError("WORKER_UNREADABLE", "It cannot be read.");
+    };
+    expect(await isLost({ uuid: "u1" } as GuestRecord, unreadable)).toBeUndefined();
   });
   it("cannot be asked about: that says nothing", async () => {
     vi.mocked(findGuest).mockRejectedValue(new UserError("LIBVIRT_UNREACHABLE", "It does not answer."));
