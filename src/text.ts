@@ -22,6 +22,11 @@ export function stripForTerminal(line: string, limit = 2000): string {
   return printable(stripVTControlCharacters(line.replace(/\r+$/, "")), limit);
 }
 
+/** What is seen at last of a line that goes back to its begin and is drawn over, as a progress is. */
+export function lastDrawn(line: string): string {
+  return line.replace(/\r+$/, "").split("\r").at(-1) ?? "";
+}
+
 function escapeChar(char: string): string {
   if (char === "\n") return "\\n";
   if (char === "\t") return "\\t";

@@ -161,7 +161,7 @@ async function inGuest(
       clearTimeout(timer);
       if (log.stage === "chroot" && log.summary.status === undefined) throw broken(session);
       if (options.shellOnFailure) await shell(guest);
-      if (isMachineFailure(log.summary, log.trouble)) throw machineFailed(session);
+      if (isMachineFailure(log.summary)) throw machineFailed(session);
       return failed(session, log.summary.failStage ?? log.stage);
     }
     at("copy out");
@@ -307,13 +307,13 @@ function broken({ source, log }: Session): UserError {
 }
 
 function machineFailed({ source, log }: Session): UserError {
-  const where = log.summary.failStage ?? log.stage;
+  const { failStage, trouble } = log.summary;
   return new UserError(
     "BUILDER_FAILED",
-    `The guest that built ${source.name} failed (${where}), not the package.`,
+    `The guest that built ${source.name} failed (${failStage ?? log.stage}), not the package.`,
     {
       exitCode: EXIT.builderFailed,
-      detail: log.trouble?.slice(0, 300) ?? log.lastLines,
+      detail: trouble?.slice(0, 300) ?? log.lastLines,
       hint: "See to its mirror, or to its disk: --renew-builder makes the builder with package lists of today. Then build it again.",
     },
   );

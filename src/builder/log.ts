@@ -5,7 +5,7 @@ import { Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { onDisk } from "../boot/disk.ts";
 import { UserError } from "../errors.ts";
-import { printable } from "../text.ts";
+import { lastDrawn, printable } from "../text.ts";
 import { type Stage, StageReader, type Summary } from "./stages.ts";
 
 /** A longer log ends the build, in bytes: nothing else would keep a build that prints without end from filling the disk. */
@@ -23,9 +23,7 @@ export interface LogWatch {
  * A line of a log as it may be shown: tabs are blanks, backslashes stay, every other control character is an escape.
  */
 export function logLine(text: string): string {
-  // A progress bar overwrites itself: what it came to is what counts.
-  const shown = text.replace(/\r+$/, "").split("\r").at(-1) ?? "";
-  return shown
+  return lastDrawn(text)
     .split("\\")
     .map((part) => printable(part.replaceAll("\t", "        "), Number.POSITIVE_INFINITY))
     .join("\\");
@@ -81,13 +79,9 @@ export class BuildLog extends Writable {
     return this.#reader.stage;
   }
 
+  /** Printable. */
   get summary(): Summary {
     return this.#reader.summary;
-  }
-
-  /** See {@link StageReader.trouble}; printable. */
-  get trouble(): string | undefined {
-    return this.#reader.trouble;
   }
 
   /** The last lines, printable. */

@@ -41,12 +41,14 @@ const HEADINGS: readonly (readonly [RegExp, Stage])[] = [
   [/^Summary$/, "summary"],
 ];
 
-/** What sbuild writes in its summary. */
+/** What came of a build: what sbuild writes in its summary, and whose fault it was. */
 export interface Summary {
   /** `successful`, `failed`, `attempted`, `given-back`, `skipped`. */
   readonly status: string | undefined;
   /** `build`, `install-deps`, `fetch-src`, `unpack`, …; undefined where it did not fail. */
   readonly failStage: string | undefined;
+  /** The first line by which apt or dpkg, before the package's own part, says that the mirror or the disk is at fault. */
+  readonly trouble: string | undefined;
 }
 
 /** `failstage` of Sbuild::Build where the guest or its mirror is what failed: nothing of the package was looked at by then. */
@@ -72,12 +74,8 @@ const MACHINE_TROUBLE = [
   /^ .*\(No space left on device\)$/,
 ] as const;
 
-/**
- * Whether it was the machine that failed (the guest, its disk, its mirror), which says nothing about the package.
- *
- * @param trouble see {@link StageReader.trouble}
- */
-export function isMachineFailure({ failStage }: Summary, trouble: string | undefined): boolean {
+/** Whether it was the machine that failed (the guest, its disk, its mirror), which says nothing about the package. */
+export function isMachineFailure({ failStage, trouble }: Summary): boolean {
   if (failStage === undefined) return false;
   return MACHINE_STAGES.has(failStage) || (failStage === "install-deps" && trouble !== undefined);
 }
@@ -95,12 +93,7 @@ export class StageReader {
   }
 
   get summary(): Summary {
-    return { status: this.#status, failStage: this.#failStage };
-  }
-
-  /** The first line by which apt or dpkg, before the package's own part, says that the mirror or the disk is at fault. */
-  get trouble(): string | undefined {
-    return this.#trouble;
+    return { status: this.#status, failStage: this.#failStage, trouble: this.#trouble };
   }
 
   /**

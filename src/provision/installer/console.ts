@@ -2,7 +2,7 @@
  * What Debian's installer says on its console: its log, as syslogd writes it, and whatever its text frontend prints. It is another
  * machine's word: bounded, and printable. Pure.
  */
-import { stripForTerminal } from "../../text.ts";
+import { lastDrawn, stripForTerminal } from "../../text.ts";
 
 export type InstallerEvent =
   /** It began with an item of its menu. */
@@ -103,9 +103,7 @@ export class InstallerConsole {
 }
 
 function clean(line: string, end = ""): string {
-  // A progress that is drawn over itself: what was drawn last counts.
-  const drawn = line.replace(/\r+$/, "").split("\r").at(-1) ?? "";
-  return stripForTerminal(drawn, MAX_LINE) + end;
+  return stripForTerminal(lastDrawn(line), MAX_LINE) + end;
 }
 
 function eventOf(line: string): InstallerEvent[] {
@@ -124,7 +122,6 @@ function eventOf(line: string): InstallerEvent[] {
 
 /** What stays of dpkg's progress, which goes back to the begin of its line: syslogd writes a carriage return as `^M`. */
 function afterProgress(text: string): string | undefined {
-  const drawn = text.split("^M").filter((part) => part.trim() !== "");
-  const last = drawn.at(-1)?.trim();
-  return last === undefined || /^(\(Reading database \.\.\. ?)?(\d{1,3}%)?$/.test(last) ? undefined : last;
+  const drawn = lastDrawn(text.replaceAll("^M", "\r")).trim();
+  return /^(\(Reading database \.\.\. ?)?(\d{1,3}%)?$/.test(drawn) ? undefined : drawn;
 }

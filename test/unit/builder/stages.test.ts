@@ -148,6 +148,6 @@ describe("isMachineFailure", () => {
     ["no summary at all", installing, false],
   ])("%s", (_what, lines, machine) => {
     const { reader } = read(lines);
-    expect(isMachineFailure(reader.summary, reader.trouble)).toBe(machine);
+    expect(isMachineFailure(reader.summary)).toBe(machine);
   });
 });
