@@ -43,7 +43,6 @@ export class ImageDisk implements RootDiskSource {
   #image: OpenImage | undefined;
   #release = "";
   #notes: readonly string[] = [];
-  #hasSshd = false;
 
   /** @param file path of the image, which is only read */
   constructor(file: string, wishes: GuestWishes) {
@@ -56,9 +55,9 @@ export class ImageDisk implements RootDiskSource {
     return this.#notes;
   }
 
-  /** Whether the image has an ssh server; known once the disk is made. */
+  /** Whether the image has an ssh server; known once the image has been copied. */
   get hasSshd(): boolean {
-    return this.#hasSshd;
+    return this.#image?.hasSshd === true;
   }
 
   async check(): Promise<void> {
@@ -128,7 +127,6 @@ export class ImageDisk implements RootDiskSource {
       signal,
     );
     this.#notes = [...image.notes, ...notes];
-    this.#hasSshd = image.hasSshd;
     return {
       diskPath,
       bootDir: image.bootDir,

@@ -30,15 +30,15 @@ export async function deleteGuest(name: string): Promise<void> {
 }
 
 /** The workers of a guest, by their ids. */
-async function workersOf(guest: string): Promise<WorkerRow[]> {
-  return (await json<WorkerRow[]>("workers")).filter((one) => one.guest === guest);
+async function workersOf(guest: string): Promise<[WorkerRow, ...WorkerRow[]]> {
+  const [first, ...others] = (await json<WorkerRow[]>("workers")).filter((one) => one.guest === guest);
+  if (first === undefined) throw new Error(`${guest} has no worker`);
+  return [first, ...others];
 }
 
 /** The first worker of a guest; mostly there is no other. */
 export async function workerOf(guest: string): Promise<WorkerRow> {
-  const [row] = await workersOf(guest);
-  if (row === undefined) throw new Error(`${guest} has no worker`);
-  return row;
+  return (await workersOf(guest))[0];
 }
 
 /** Waits until the server says this of all workers of a guest. @returns the first one */
