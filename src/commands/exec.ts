@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
+import { exitCodeInGuest } from "../guest/exit-code.ts";
 import { findGuest } from "../guest/inventory.ts";
-import { SSH_FAILED, sshArguments, sshEndpoint } from "../guest/ssh.ts";
+import { sshEndpoint } from "../guest/ssh.ts";
 import { runInTerminal } from "../process.ts";
 import { defineCommand } from "./command.ts";
 
@@ -9,7 +10,7 @@ export const exec = defineCommand({
   name: "exec",
   summary: "run a program in a guest as root",
   about:
-    "Runs a program in a guest, as root, over ssh. Arguments arrive in the guest as they are given here: no shell takes them apart. Standard input, output and error are the program's own, and so is the exit code.",
+    "Runs a program in a guest, as root, over ssh. Arguments arrive in the guest as they are given here: no shell takes them apart. Standard input, output and error are the program's own, and so is the exit code (128 + N where signal N ended it).",
   arguments: [
     ["<name>", "name or UUID of the guest"],
     ["<command...>", "the program and its arguments, after '--'"],
@@ -31,14 +32,20 @@ export const exec = defineCommand({
     }
     const guest = await findGuest(name);
     const endpoint = await sshEndpoint(guest);
-    const code = await runInTerminal("ssh", sshArguments(guest, endpoint, command));
-    if (code !== SSH_FAILED) return code;
+    const code = await exitCodeInGuest(
+      guest,
+      endpoint,
+      command,
+      {},
+      async (args) => await runInTerminal("ssh", args),
+    );
+    if (code !== undefined) return code;
     throw new UserError(
       "SSH_FAILED",
-      `The guest ${guest.name} could not be reached by ssh (or the program itself returned 255).`,
+      `The guest ${guest.name} could not be reached by ssh, or the connection is lost.`,
       {
         exitCode: EXIT.failed,
-        hint: `It may still be booting: see 'bootshare status ${guest.name}'.`,
+        hint: `It may still be booting, or be going down: see 'bootshare status ${guest.name}'.`,
       },
     );
   },

@@ -41,7 +41,7 @@ export const run = defineCommand({
   name: "run",
   summary: "run a program in a guest that is made for it and deleted afterwards",
   about:
-    "Clones a guest, boots the clone, runs a program in it as root, and deletes it, whatever happens. Standard input, output and error are the program's own, and so is the exit code; 125 says that the machine for it could not be had or was lost, 124 that its time was up. What goes on with the machine is said on standard error.",
+    "Clones a guest, boots the clone, runs a program in it as root, and deletes it, whatever happens. Standard input, output and error are the program's own, and so is the exit code (128 + N where signal N ended it); 125 says that the machine for it could not be had or was lost, 124 that its time was up. What goes on with the machine is said on standard error.",
   arguments: [["<command...>", "the program and its arguments, after '--'"]],
   options: [
     {

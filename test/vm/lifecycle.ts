@@ -14,6 +14,7 @@ import {
   json,
   keepLogsOnFailure,
   statusOf,
+  tryBootshare,
   untilGoodAgain,
   untilOff,
   virsh,
@@ -56,6 +57,11 @@ export function lifecycle(guest: Shared, meanwhile: () => void): void {
       expect(await inGuest(name, "hostname")).toBe(name);
       expect(await inGuest(name, "systemctl", "is-system-running", "--wait")).toBe("running");
       expect(await inGuest(name, "stat", "-c", "%U:%G %a", "/boot")).toBe("root:root 755");
+      for (const [script, exitCode] of [
+        ["exit 255", 255],
+        ["kill -SEGV $$", 139],
+      ] as const)
+        expect(await tryBootshare("exec", name, "--", "sh", "-c", script)).toMatchObject({ exitCode });
     });
 
     test("refuses a second guest of its name, and changes nothing", async () => {
