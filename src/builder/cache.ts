@@ -3,7 +3,8 @@
  *
  * A guest names a file of the mirrors that its builds use, and nothing else: no other host, no other method. What is kept is what
  * the mirror sent for that name, whole, so nothing that a guest sends reaches another one; and what it gets its own apt verifies,
- * as without a cache. Only files whose name never means other bytes are kept: packages, and lists by their hash.
+ * as without a cache. Only files whose name never means other bytes are kept: packages, and lists by their hash. A mirror may send
+ * something else for them all the same (a proxy's page that asks for a password): {@link PackageCache.forget}.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
@@ -19,6 +20,8 @@ import type { Mirrors } from "../provision/sources.ts";
 export interface PackageCache {
   /** The proxy as guests on QEMU's user network reach it: `http://ADDRESS:PORT`. */
   readonly guestAddress: string;
+  /** Removes all that guests got from it so far: one of them could not make use of it. Fetched anew where it is wanted again. */
+  readonly forget: () => Promise<void>;
   readonly stop: () => void;
 }
 
@@ -34,6 +37,8 @@ export interface Wanted {
   readonly url: string;
   /** The name under which it is kept; undefined where its bytes may change under its name. */
   readonly key: string | undefined;
+  /** SHA-256 of its bytes, in hexadecimal, where its name says it. */
+  readonly sha256: string | undefined;
 }
 
 /**
@@ -50,9 +55,13 @@ export function wantedOf(target: string, mirrors: Mirrors): Wanted | undefined {
   const path = target.slice(base.length);
   // apt writes some characters of versions as %2b, %7e; nothing here needs a %2f or a %2e.
   if (!/^(\/[A-Za-z0-9_+~:=@-](?:[A-Za-z0-9._+~:=@-]|%(?:2b|3a|7e))*)+$/i.test(path)) return undefined;
-  const lasting =
-    /^\/pool\/.+\.u?deb$/.test(path) || /^\/dists\/.+\/by-hash\/SHA256\/[0-9a-f]{64}$/.test(path);
-  return { url: target, key: lasting ? createHash("sha256").update(target).digest("hex") : undefined };
+  const sha256 = /^\/dists\/.+\/by-hash\/SHA256\/([0-9a-f]{64})$/.exec(path)?.[1];
+  const lasting = sha256 !== undefined || /^\/pool\/.+\.u?deb$/.test(path);
+  return {
+    url: target,
+    key: lasting ? createHash("sha256").update(target).digest("hex") : undefined,
+    sha256,
+  };
 }
 
 /**
@@ -72,8 +81,9 @@ export async function startPackageCache(
   makeStateFolder(root);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   await prune(folder);
+  const handed = new Set<string>();
   const server = createServer((asked, answer) => {
-    serve({ folder, mirrors, proxy }, asked, answer).catch(() => answer.destroy());
+    serve({ folder, mirrors, proxy, handed }, asked, answer).catch(() => answer.destroy());
   });
   server.on("clientError", (_error, socket) => socket.destroy());
   await listen(server);
@@ -81,6 +91,11 @@ export async function startPackageCache(
   if (address === null || typeof address === "string") throw new Error("no port");
   return {
     guestAddress: `http://${HOST_IN_GUEST}:${address.port}`,
+    forget: async () => {
+      const files = [...handed];
+      handed.clear();
+      for (const file of files) await rm(file, { force: true });
+    },
     stop: () => {
       server.close();
       server.closeAllConnections();
@@ -114,6 +129,8 @@ interface Everything {
   readonly folder: string;
   readonly mirrors: Mirrors;
   readonly proxy: string | undefined;
+  /** The files that guests asked for so far. */
+  readonly handed: Set<string>;
 }
 
 async function serve(all: Everything, asked: IncomingMessage, answer: ServerResponse): Promise<void> {
@@ -123,6 +140,7 @@ async function serve(all: Everything, asked: IncomingMessage, answer: ServerResp
     return;
   }
   const file = wanted.key === undefined ? undefined : join(all.folder, wanted.key);
+  if (file !== undefined) all.handed.add(file);
   if (file !== undefined && (await serveKept(file, answer))) return;
   await serveFetched(all, wanted, file, asked, answer);
 }
@@ -144,7 +162,7 @@ const PASSED_BACK = ["content-length", "content-type", "content-range", "last-mo
 
 async function serveFetched(
   { proxy }: Everything,
-  { url }: Wanted,
+  { url, sha256 }: Wanted,
   file: string | undefined,
   asked: IncomingMessage,
   answer: ServerResponse,
@@ -159,7 +177,7 @@ async function serveFetched(
       await pipeline(reply, answer);
       return;
     }
-    await keep(reply, length, file, answer);
+    await keep(reply, { length, sha256 }, file, answer);
   } finally {
     reply.destroy();
   }
@@ -173,15 +191,22 @@ function hasRoom(file: string, length: number): boolean {
   return freeBytes(dirname(file)) - length >= RESERVE_BYTES;
 }
 
-/** Hands a reply on, and keeps it when it came to its end. A disk that is full is no reason not to hand it on. */
+/** What is known of a file before it is there: its bytes' number, and what {@link Wanted} has. */
+interface Expected {
+  readonly length: number;
+  readonly sha256: string | undefined;
+}
+
+/** Hands a reply on, and keeps it when it is whole and what its name says. A disk that is full is no reason not to hand it on. */
 async function keep(
   reply: IncomingMessage,
-  length: number,
+  { length, sha256 }: Expected,
   file: string,
   answer: ServerResponse,
 ): Promise<void> {
   const part = `${file}.${process.pid}-${Math.random().toString(36).slice(2)}${PART}`;
   const copy = createWriteStream(part, { mode: 0o600, flush: true });
+  const hash = createHash("sha256");
   let whole = true;
   copy.on("error", () => {
     whole = false;
@@ -191,6 +216,7 @@ async function keep(
       reply,
       async function* (source: AsyncIterable<Buffer>) {
         for await (const bytes of source) {
+          hash.update(bytes);
           // Called after an error, too.
           if (whole) await new Promise<void>((resolve) => copy.write(bytes, () => resolve()));
           yield bytes;
@@ -200,7 +226,8 @@ async function keep(
     );
     if (!whole) return;
     await new Promise<void>((resolve) => copy.end(resolve));
-    if (whole && copy.bytesWritten === length) await rename(part, file);
+    const right = sha256 === undefined || hash.digest("hex") === sha256;
+    if (whole && right && copy.bytesWritten === length) await rename(part, file);
   } finally {
     // It may be about to be made: what is removed before would come back.
     if (!copy.closed) await new Promise<void>((resolve) => copy.once("close", () => resolve()).destroy());

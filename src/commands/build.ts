@@ -147,6 +147,8 @@ export const build = defineCommand({
       try {
         const results = await runJobs(requests, options.jobs, signal, async (request) => {
           const result = await one(request, all, show(request), signal);
+          // It may be what the mirror sent and the cache kept.
+          if (result.error?.code === "BUILDER_FAILED") await cache?.forget();
           if (!json) for (const line of resultLines(result)) say(line);
           return result;
         });

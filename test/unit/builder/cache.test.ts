@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer, request, type Server } from "node:http";
 import { tmpdir } from "node:os";
@@ -141,6 +142,46 @@ describe("the cache", () => {
     body = Buffer.from("other bytes");
     expect(await get(url)).toMatchObject({ status: 200, body: "the package" });
     expect(asked).toEqual(["GET /debian/pool/a_1_all.deb"]);
+  });
+
+  it("keeps a list by its hash only where it has that hash", async () => {
+    const lists = `${base}/dists/trixie/main/binary-amd64/by-hash/SHA256`;
+    const hash = createHash("sha256").update("the lists").digest("hex");
+    expect((await get(`${lists}/${hash}`)).body).toBe("the package");
+    await vi.waitFor(() => expect(kept()).toEqual([]));
+    body = Buffer.from("the lists");
+    expect((await get(`${lists}/${hash}`)).body).toBe("the lists");
+    await vi.waitFor(() => expect(kept()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]));
+    body = Buffer.from("other lists");
+    expect((await get(`${lists}/${hash}`)).body).toBe("the lists");
+  });
+
+  it("forgets what it handed out, kept before or not, and nothing else", async () => {
+    const [a, b, c] = ["a", "b", "c"].map((name) => `${base}/pool/${name}_1_all.deb`) as [
+      string,
+      string,
+      string,
+    ];
+    await get(a);
+    await get(b);
+    await vi.waitFor(() => expect(kept()).toHaveLength(2));
+    await cache.forget();
+    expect(kept()).toEqual([]);
+    await get(a);
+    await vi.waitFor(() => expect(kept()).toHaveLength(1));
+    const other = await startPackageCache({ archive: base, security: undefined, updates: true }, undefined);
+    if (typeof other === "string") throw new Error(other);
+    port = Number(new URL(other.guestAddress).port);
+    await get(c);
+    await vi.waitFor(() => expect(kept()).toHaveLength(2));
+    await other.forget();
+    other.stop();
+    expect(kept()).toHaveLength(1);
+    port = Number(new URL(cache.guestAddress).port);
+    body = Buffer.from("other bytes");
+    expect((await get(a)).body).toBe("the package");
+    await cache.forget();
+    expect((await get(a)).body).toBe("other bytes");
   });
 
   it("fetches what changes under its name each time", async () => {
