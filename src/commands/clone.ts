@@ -55,21 +55,27 @@ export const clone = defineCommand({
       count === undefined ? [name] : Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
     if (start || wait) await noteService();
     const made: Guest[] = [];
-    for (const one of names) {
-      const began = Date.now();
-      const guest = await cloneGuest(source, { name: one, memoryBytes, cpus });
-      made.push(guest);
-      if (json) continue;
-      printLines([
-        `${one} is a clone of ${printable(source)} (${((Date.now() - began) / 1000).toFixed(1)} s).`,
-      ]);
-    }
-    if (start || wait) for (const guest of made) await startGuest(guest, note);
-    if (wait) for (const guest of made) await waitForGood(guest, timeout * 1000);
-    if (json) {
-      const states = await Promise.all(made.map(async ({ uuid }) => await findGuest(uuid)));
-      printJson(states.map((guest) => ({ name: guest.name, uuid: guest.uuid, state: guest.status.state })));
+    try {
+      for (const one of names) {
+        const began = Date.now();
+        const guest = await cloneGuest(source, { name: one, memoryBytes, cpus });
+        made.push(guest);
+        if (json) continue;
+        printLines([
+          `${one} is a clone of ${printable(source)} (${((Date.now() - began) / 1000).toFixed(1)} s).`,
+        ]);
+      }
+      if (start || wait) for (const guest of made) await startGuest(guest, note);
+      if (wait) for (const guest of made) await waitForGood(guest, timeout * 1000);
+    } finally {
+      // Those that are made stay, whatever became of the others.
+      if (json && made.length > 0) printJson(await Promise.all(made.map(stateOf)));
     }
     return undefined;
   },
 });
+
+async function stateOf({ uuid }: Guest): Promise<{ name: string; uuid: string; state: string }> {
+  const { name, status } = await findGuest(uuid);
+  return { name, uuid, state: status.state };
+}

@@ -18,7 +18,10 @@ import {
   until,
 } from "./machine.ts";
 
-const CLONE = "bs-test-clone";
+/** The second of two that are asked for together. */
+const CLONES = "bs-test-clone";
+const CLONE = `${CLONES}-2`;
+const FIRST = `${CLONES}-1`;
 
 /** What has to differ between two machines. */
 const IDENTITY =
@@ -42,7 +45,7 @@ function testClones(guest: Shared): void {
   let cloned = Number.POSITIVE_INFINITY;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "bootshare-clone-"));
-    await tryBootshare("delete", "--force", CLONE);
+    for (const one of [FIRST, CLONE]) await tryBootshare("delete", "--force", one);
     await ensureGuest(guest);
     before = (await inGuest(name, "sh", "-c", IDENTITY)).split("\n");
     await bootshare("stop", name);
@@ -50,7 +53,7 @@ function testClones(guest: Shared): void {
     standsOn = chainOf(guestPathsOf(uuid).disk);
   });
   afterAll(async () => {
-    await tryBootshare("delete", "--force", CLONE);
+    for (const one of [FIRST, CLONE]) await tryBootshare("delete", "--force", one);
     rmSync(folder, { recursive: true });
   });
   /** Bases that no disk stands on. Another guest's is one for the moment in which it is made. */
@@ -86,6 +89,12 @@ function testClones(guest: Shared): void {
     const there = overlaysOn();
     const { exitCode, stderr } = await tryBootshare("clone", name, CLONE);
     expect([exitCode, stderr]).toEqual([4, expect.stringContaining("[NAME_TAKEN]")]);
+    expect(overlaysOn()).toEqual(there);
+    // What could be made of several stays, and is told.
+    const some = await tryBootshare("clone", name, CLONES, "--count", "2", "--json");
+    expect([some.exitCode, some.stderr]).toEqual([4, expect.stringContaining("[NAME_TAKEN]")]);
+    expect(JSON.parse(some.stdout)).toMatchObject([{ name: FIRST, state: "shut off" }]);
+    await bootshare("delete", FIRST);
     expect(overlaysOn()).toEqual(there);
     await expect.poll(unused, { timeout: 30_000 }).toEqual([]);
   });
