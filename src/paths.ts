@@ -99,7 +99,9 @@ export function guestPaths(dir: string) {
     createLog: join(dir, "create.log"),
     /** What it works for, where it is a worker. */
     worker: join(dir, WORKER_FILE),
-    /** Of a builder alone: since when no builds begin in clones of it (ISO 8601). */
+    /** Held (flock) while a worker is told that it is drained, or back at work. */
+    drainLock: join(dir, "drain.lock"),
+    /** Of a builder alone: since when no builds begin in clones of it (ISO 8601), and "upgrade" where a roll-out wants it. */
     drained: join(dir, "drained"),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),

@@ -3,7 +3,7 @@ import { definitionOf, type Guest } from "../guest/inventory.ts";
 import { readWorker } from "../guest/worker.ts";
 import { BUILDER, BUILDER_ROLE } from "./builder-drain.ts";
 import { OBS_WORKER } from "./obs-worker.ts";
-import type { DrainOptions, DrainState, WorkerKind } from "./worker-kind.ts";
+import type { Drainer, DrainOptions, DrainState, Undrained, WorkerKind } from "./worker-kind.ts";
 
 export type { DrainOptions, DrainState } from "./worker-kind.ts";
 
@@ -19,7 +19,7 @@ async function kindOf(guest: Guest): Promise<WorkerKind | undefined> {
  * over reboots, until {@link undrain}. A guest without a role has no jobs: there is nothing to do.
  *
  * @returns false where there was nothing to drain, as the guest has no role
- * @throws {UserError} `DRAIN_TIMEOUT`, `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
+ * @throws {UserError} `DRAIN_TIMEOUT`, `DRAIN_TAKEN_BACK`, `GUEST_OFF`, `GUEST_BUSY`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
  * @throws the signal's reason when aborted
  */
 export async function drain(guest: Guest, options: DrainOptions): Promise<boolean> {
@@ -31,13 +31,11 @@ export async function drain(guest: Guest, options: DrainOptions): Promise<boolea
 /**
  * Puts a guest back to work, also in the middle of a drain.
  *
- * @returns false where there was nothing to put back, as the guest has no role
- * @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
+ * @returns undefined where there was nothing to put back, as the guest has no role
+ * @throws {UserError} `GUEST_OFF`, `GUEST_BUSY`, `WORKER_UNREACHABLE`, `WORKER_UNREADABLE`
  */
-export async function undrain(guest: Guest): Promise<boolean> {
-  const kind = await kindOf(guest);
-  await kind?.undrain(guest);
-  return kind !== undefined;
+export async function undrain(guest: Guest, by: Drainer): Promise<Undrained | undefined> {
+  return await (await kindOf(guest))?.undrain(guest, by);
 }
 
 /**

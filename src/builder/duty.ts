@@ -10,8 +10,8 @@ const UP: ReadonlySet<ObsState> = new Set(["idle", "building", "away"]);
 
 export const DUTY: Duty = {
   isActive: async (guest) => (await drainState(guest)) === "active",
-  drain,
-  undrain,
+  drain: async (guest, options) => await drain(guest, { ...options, by: "upgrade" }),
+  undrain: async (guest) => await undrain(guest, "upgrade"),
   look: async (guest: Guest): Promise<DutyLook | undefined> => {
     const worker = readWorker(guest.paths);
     if (worker === undefined) return undefined;

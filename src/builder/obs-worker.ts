@@ -5,17 +5,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT, UserError } from "../errors.ts";
 import { findGuest, type Guest } from "../guest/inventory.ts";
-import { LOCK_WAIT_MS, withGuestLock } from "../guest/lock.ts";
+import { LOCK_WAIT_MS, withDrainLock, withGuestLock } from "../guest/lock.ts";
 import { captureInGuest, SSH_FAILED } from "../guest/ssh.ts";
 import { readWorker, type Worker, writeWorker } from "../guest/worker.ts";
 import { lastLines } from "../text.ts";
 import { buildingNow } from "./obs-status.ts";
-import type { DrainOptions, DrainState, WorkerKind } from "./worker-kind.ts";
+import {
+  type Drainer,
+  type DrainOptions,
+  type DrainState,
+  takenBack,
+  type Undrained,
+  type WorkerKind,
+} from "./worker-kind.ts";
 
 const PROGRAM = "/usr/lib/bootshare/obs-worker";
 
-/** Its exit code while a job still runs. */
+/** Its exit codes while a job still runs, and where the workers are not drained, or not any more. */
 const BUSY = 3;
+const UNDRAINED = 4;
+const ANSWERS = [0, BUSY, UNDRAINED] as const;
 
 /** How long it waits in the guest before it says how things are, in seconds. */
 const ROUND_S = 60;
@@ -29,33 +38,42 @@ export const OBS_WORKER: WorkerKind = {
   async drain(guest, options) {
     const worker = workerOf(guest);
     requireRunning(guest);
-    // Written first: whoever ends us in the middle leaves a guest that is known to be draining.
-    await remember(guest, worker.drained ?? new Date().toISOString());
-    const until = Date.now() + options.timeoutMs;
+    const { by, signal, timeoutMs } = options;
+    const until = Date.now() + timeoutMs;
     const progress = new Progress(worker, options.say);
-    // The first round only looks, so that what is waited for is said at once.
-    for (let most = 0; ; most = ROUND_S) {
-      options.signal?.throwIfAborted();
-      const left = Math.max(0, until - Date.now());
-      const seconds = Math.min(most, Math.ceil(left / 1000));
-      const code = await call(guest, ["drain", String(seconds)], options.signal);
-      if (code === 0) return;
-      if (Date.now() >= until) throw await drainTimeout(guest, worker, options);
+    let answer = await withDrainLock(guest, async () => {
+      // Written first: whoever ends us in the middle leaves a guest that is known to be draining.
+      await change(guest, (now) => drainedBy(now, by, new Date()));
+      signal?.throwIfAborted();
+      return await call(guest, ["drain"], signal);
+    });
+    options.told?.();
+    while (answer !== 0) {
+      if (answer === UNDRAINED) throw takenBack(guest.name);
+      const left = until - Date.now();
+      if (left <= 0) throw await drainTimeout(guest, worker, options);
       await progress.tell(guest);
+      const seconds = Math.min(ROUND_S, Math.ceil(left / 1000));
+      answer = await call(guest, ["wait", String(seconds)], signal);
     }
   },
 
-  async undrain(guest) {
+  async undrain(guest, by): Promise<Undrained> {
     requireRunning(guest);
-    await call(guest, ["undrain"]);
-    await remember(guest, undefined);
+    return await withDrainLock(guest, async () => {
+      const { drained, drainedBy: whose } = workerOf(guest);
+      if (by === "upgrade" && drained !== undefined && whose !== by) return "kept";
+      await call(guest, ["undrain"]);
+      await change(guest, ({ drained: _since, drainedBy: _by, ...rest }) => rest);
+      return "back";
+    });
   },
 
   async drainState(guest): Promise<DrainState> {
     if (workerOf(guest).drained === undefined) return "active";
     const { status } = await findGuest(guest.uuid);
     if (status.state !== "running") return "drained";
-    return (await call(guest, ["drain", "0"])) === 0 ? "drained" : "draining";
+    return (await call(guest, ["wait", "0"])) === 0 ? "drained" : "draining";
   },
 };
 
@@ -66,22 +84,35 @@ function workerOf({ paths }: Guest): Worker {
   return worker;
 }
 
-async function remember(guest: Guest, drained: string | undefined): Promise<void> {
+/** A worker that is drained, and by whose wish. A person's outlasts a roll-out's; since when stays as it is. */
+function drainedBy(worker: Worker, by: Drainer, now: Date): Worker {
+  const { drainedBy: before, ...rest } = worker;
+  const drained = worker.drained ?? now.toISOString();
+  const whose = worker.drained === undefined ? by : (before ?? "person");
+  return by === "upgrade" && whose === "upgrade"
+    ? { ...rest, drained, drainedBy: whose }
+    : { ...rest, drained };
+}
+
+/** Writes down what a guest works for, changed. */
+async function change(guest: Guest, to: (worker: Worker) => Worker): Promise<void> {
   await withGuestLock(guest, LOCK_WAIT_MS, async () => {
     const worker = readWorker(guest.paths);
-    if (worker === undefined) return;
-    const { drained: _before, ...rest } = worker;
-    writeWorker(guest.paths, drained === undefined ? rest : { ...rest, drained });
+    if (worker !== undefined) writeWorker(guest.paths, to(worker));
   });
 }
 
 /**
  * Calls the guest's program; tries again while only the connection fails.
  *
- * @returns 0, or {@link BUSY}
+ * @returns what it says by its exit code
  * @throws {UserError} `GUEST_OFF`, `WORKER_UNREACHABLE`, `WORKER_FAILED`
  */
-async function call(guest: Guest, args: readonly string[], signal?: AbortSignal): Promise<0 | typeof BUSY> {
+async function call(
+  guest: Guest,
+  args: readonly string[],
+  signal?: AbortSignal,
+): Promise<(typeof ANSWERS)[number]> {
   const until = Date.now() + UNREACHABLE_MS;
   for (;;) {
     signal?.throwIfAborted();
@@ -93,7 +124,8 @@ async function call(guest: Guest, args: readonly string[], signal?: AbortSignal)
       ...(signal === undefined ? {} : { signal }),
     });
     signal?.throwIfAborted();
-    if (ran.exitCode === 0 || ran.exitCode === BUSY) return ran.exitCode;
+    const answer = ANSWERS.find((code) => code === ran.exitCode);
+    if (answer !== undefined) return answer;
     const detail = lastLines(ran.stderr || ran.stdout);
     if (ran.exitCode !== SSH_FAILED && !ran.timedOut) {
       throw new UserError("WORKER_FAILED", `The workers of the guest ${guest.name} could not be told.`, {

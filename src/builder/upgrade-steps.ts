@@ -16,6 +16,7 @@ import { lastLines, printable } from "../text.ts";
 import { hasUpgrades, upgradeEverything } from "./guest-apt.ts";
 import { isExpected, isWaiting, nextOf, passedOver } from "./next-kernel.ts";
 import type { Expected, GuestRecord, Outcome, Problem, Rollout, Step } from "./upgrade-plan.ts";
+import type { DrainOptions, Undrained } from "./worker-kind.ts";
 
 /** What a guest does for others, while it is up. */
 export interface DutyLook {
@@ -29,16 +30,11 @@ export interface DutyLook {
 export interface Duty {
   /** Whether it takes jobs now. False too for a guest that has no such work. */
   isActive(guest: Guest): Promise<boolean>;
-  drain(guest: Guest, options: DrainOptions): Promise<unknown>;
-  undrain(guest: Guest): Promise<unknown>;
+  drain(guest: Guest, options: Omit<DrainOptions, "by">): Promise<unknown>;
+  /** Not where a person has drained it in the meantime. */
+  undrain(guest: Guest): Promise<Undrained | undefined>;
   /** undefined where it has no such work, or nobody can be asked now. */
   look(guest: Guest): Promise<DutyLook | undefined>;
-}
-
-interface DrainOptions {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-  readonly say: (sentence: string) => void;
 }
 
 export interface StepContext {
@@ -155,7 +151,10 @@ async function undraining(
 ): Promise<Outcome> {
   if (!record.drained) return { of: "undraining" };
   const guest = await findGuest(record.uuid);
-  await duty.undrain(guest);
+  if ((await duty.undrain(guest)) === "kept") {
+    say("a person has drained it: it stays out of service");
+    return { of: "undraining" };
+  }
   const until = Date.now() + COME_BACK_MS;
   for (let said = false; (await duty.look(guest))?.up === false; ) {
     if (!said) say("waiting until it is given work again");
@@ -319,10 +318,11 @@ export function workerLost({ name }: Guest, ms: number): UserError {
 }
 
 /** A failure as it is kept: what to do, and the end of a log, go with the sentence. */
-export function problemOf({ code, message, hint, detail }: UserError): Problem {
+export function problemOf({ code, message, hint, detail, exitCode }: UserError): Problem {
   return {
     code,
     sentence: message,
+    ...(exitCode === EXIT.failed ? {} : { exitCode }),
     ...(hint === undefined ? {} : { hint }),
     ...(detail === undefined || detail === "" ? {} : { detail: lastLines(detail) }),
   };

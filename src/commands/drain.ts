@@ -24,13 +24,18 @@ export const drain = defineCommand({
     const guest = await findGuest(name);
     const say = (sentence: string): void => printLines([`${sentence}.`]);
     let ended: number | undefined;
+    let knows = false;
+    const told = (): void => {
+      knows = true;
+    };
     const reasonOf = (signal: EndingSignal): Error => {
       ended = SIGNAL_EXIT[signal];
       return new Error(`ended by ${signal}`);
     };
     try {
       const had = await endedBySignals(
-        async ({ signal }) => await drainGuest(guest, { timeoutMs: timeout * 1000, signal, say }),
+        async ({ signal }) =>
+          await drainGuest(guest, { by: "person", timeoutMs: timeout * 1000, signal, say, told }),
         reasonOf,
       );
       printLines([
@@ -41,8 +46,11 @@ export const drain = defineCommand({
       return undefined;
     } catch (error) {
       if (ended === undefined) throw error;
+      const { name: own } = guest;
       printLines([
-        `No longer waiting; ${guest.name} takes no new jobs until 'bootshare undrain ${guest.name}'.`,
+        knows
+          ? `No longer waiting; ${own} takes no new jobs until 'bootshare undrain ${own}'.`
+          : `${own} may not know of it yet: 'bootshare drain ${own}' tells it again, 'bootshare undrain ${own}' takes it back.`,
       ]);
       return ended;
     }

@@ -13,9 +13,11 @@ export const undrain = defineCommand({
   schema: z.object({}),
   action: async ([name = ""]) => {
     const guest = await findGuest(name);
-    const had = await undrainGuest(guest);
+    const came = await undrainGuest(guest, "person");
     printLines([
-      had ? `${guest.name} takes jobs again.` : `${guest.name} has no role: there is nothing to put back.`,
+      came !== undefined
+        ? `${guest.name} takes jobs again.`
+        : `${guest.name} has no role: there is nothing to put back.`,
     ]);
     return undefined;
   },

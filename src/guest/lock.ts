@@ -24,6 +24,22 @@ export async function withGuestLock<T>(
   return await patiently(guest.paths.lock, waitMs, `changing the guest ${guest.name}`, act);
 }
 
+/** How long a drain may take to tell a guest, in milliseconds: it may be emulated, and have many workers. */
+const DRAIN_WAIT_MS = 120_000;
+
+/** Drains a guest, or puts it back, while nothing else does. @throws {UserError} `GUEST_BUSY` */
+export async function withDrainLock<T>(
+  { name, paths }: Pick<Guest, "name" | "paths">,
+  act: () => Promise<T>,
+): Promise<T> {
+  return await patiently(
+    paths.drainLock,
+    DRAIN_WAIT_MS,
+    `draining the guest ${name}, or putting it back,`,
+    act,
+  );
+}
+
 /** Adopts a domain, or gives one back, while nothing else does. @throws {UserError} `GUEST_BUSY` */
 export async function withAdoptLock<T>(act: () => Promise<T>): Promise<T> {
   const { root, adoptLock } = statePaths();

@@ -38,6 +38,8 @@ const workerSchema = z.object({
   portBase: z.number().int().min(1).max(65_535),
   /** Since when it is to take no more jobs, ISO 8601. */
   drained: z.string().optional(),
+  /** Where that is not a person's wish: a roll-out's, which puts it back. */
+  drainedBy: z.literal("upgrade").optional(),
 });
 export type Worker = z.infer<typeof workerSchema>;
 

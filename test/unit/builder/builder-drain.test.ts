@@ -27,7 +27,11 @@ const ANOTHER = "22222222-2222-4333-8444-555555555555";
 const BUILDS = ["33333333-2222-4333-8444-555555555555", "44444444-2222-4333-8444-555555555555"] as const;
 let guest: Guest;
 let said: string[];
-const options = (timeoutMs = 60_000) => ({ timeoutMs, say: (sentence: string) => void said.push(sentence) });
+const options = (timeoutMs = 60_000) => ({
+  by: "person" as const,
+  timeoutMs,
+  say: (sentence: string) => void said.push(sentence),
+});
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "bootshare-builder-"));
@@ -57,11 +61,11 @@ describe("a builder", () => {
     );
     await drain(guest, options());
     expect(readFileSync(guest.paths.drained, "utf8")).toBe(since);
-    expect(await undrain(guest)).toBe(true);
+    expect(await undrain(guest, "person")).toBe("back");
     requireUndrained(guest);
     expect(await drainState(guest)).toBe("active");
     // Again, in the state that it is in.
-    await undrain(guest);
+    await undrain(guest, "person");
   });
 
   it("waits for the builds in its clones, and for nobody else's", async () => {
@@ -80,6 +84,28 @@ describe("a builder", () => {
       "No build begins in builder-trixie-amd64; waiting for a build to end",
     ]);
     other.release();
+  });
+
+  it("is not said to be drained when that was taken back while it waited", async () => {
+    const build = makeHeldFolder(BUILDS[0], BUILDER);
+    const draining = drain(guest, options());
+    await vi.waitFor(() => expect(said).toHaveLength(1));
+    const refused = expect(draining).rejects.toMatchObject({ code: "DRAIN_TAKEN_BACK" });
+    await undrain(guest, "person");
+    build.release();
+    await refused;
+    requireUndrained(guest);
+  });
+
+  it.each([
+    ["a roll-out, which puts it back", ["upgrade"], "back"],
+    ["a person, and then a roll-out", ["person", "upgrade"], "kept"],
+    ["a roll-out, and then a person", ["upgrade", "person"], "kept"],
+  ] as const)("is drained by %s", async (_whom, order, came) => {
+    for (const by of order) await drain(guest, { ...options(), by });
+    expect(() => requireUndrained(guest)).toThrowError(/ is drained since 20\S+Z: no build begins\.$/);
+    expect(await undrain(guest, "upgrade")).toBe(came);
+    expect(await drainState(guest)).toBe(came === "back" ? "active" : "drained");
   });
 
   it("goes on draining when the time is up, or the waiting is interrupted", async () => {

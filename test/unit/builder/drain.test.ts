@@ -1,12 +1,14 @@
 /** Draining by what the guest's program says; the program itself is in in-guest-worker.test.ts. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { drain, drainState, undrain } from "../../../src/builder/drain.ts";
 import type { Guest } from "../../../src/guest/inventory.ts";
 import { readWorker, type Worker, writeWorker } from "../../../src/guest/worker.ts";
 import { guestPaths } from "../../../src/paths.ts";
+import { tryLock } from "../../../src/process.ts";
 
 const { calls, answers, domain } = vi.hoisted(() => ({
   calls: [] as string[],
@@ -39,7 +41,11 @@ const WORKER: Worker = {
 };
 let guest: Guest;
 let said: string[];
-const options = (timeoutMs = 600_000) => ({ timeoutMs, say: (sentence: string) => void said.push(sentence) });
+const options = (timeoutMs = 600_000) => ({
+  by: "person" as const,
+  timeoutMs,
+  say: (sentence: string) => void said.push(sentence),
+});
 const recorded = () => readWorker(guest.paths)?.drained;
 
 beforeEach(() => {
@@ -58,7 +64,7 @@ describe("drain", () => {
   it("waits until no job runs, and says what for, once", async () => {
     answers.push({ exitCode: 3 }, { exitCode: 3 }, { exitCode: 0 });
     expect(await drain(guest, options())).toBe(true);
-    expect(calls).toEqual(["drain 0", "drain 60", "drain 60"]);
+    expect(calls).toEqual(["drain", "wait 60", "wait 60"]);
     expect(said).toEqual(["b1 takes no new jobs; waiting for the one that runs"]);
     expect(recorded()).toMatch(/^20/);
     expect(await drainState(guest)).toBe("drained");
@@ -74,7 +80,7 @@ describe("drain", () => {
     expect(recorded()).toBeDefined();
     answers.push({ exitCode: 3 });
     expect(await drainState(guest)).toBe("draining");
-    expect(calls.at(-1)).toBe("drain 0");
+    expect(calls.at(-1)).toBe("wait 0");
   });
 
   it("keeps the time of the first of two drains", async () => {
@@ -109,13 +115,79 @@ describe("drain", () => {
   });
 });
 
+describe("a drain and what is done meanwhile", () => {
+  it("ends when it is taken back, and does not set it again", async () => {
+    answers.push({ exitCode: 3 }, { exitCode: 4 });
+    await expect(drain(guest, options())).rejects.toMatchObject({
+      code: "DRAIN_TAKEN_BACK",
+      exitCode: 4,
+      message: "The drain of b1 was taken back while it waited.",
+    });
+    expect(calls).toEqual(["drain", "wait 60"]);
+  });
+
+  it("tells when the guest knows of it, and not before", async () => {
+    const told: string[][] = [];
+    answers.push({ exitCode: 1 });
+    const wishes = { ...options(), told: () => void told.push([...calls]) };
+    await expect(drain(guest, wishes)).rejects.toMatchObject({ code: "WORKER_FAILED" });
+    expect(told).toEqual([]);
+    answers.push({ exitCode: 3 });
+    await drain(guest, wishes);
+    expect(told).toEqual([["drain", "drain"]]);
+  });
+
+  it("waits for another one that tells the guest something", async () => {
+    const fd = openSync(guest.paths.drainLock, "a");
+    expect(tryLock(fd)).toBe(true);
+    const waits = undrain(guest, "person");
+    await sleep(500);
+    expect(calls).toEqual([]);
+    closeSync(fd);
+    expect(await waits).toBe("back");
+    expect(calls).toEqual(["undrain"]);
+  });
+
+  it("is still draining where the guest was never told", async () => {
+    writeWorker(guest.paths, { ...WORKER, drained: "2024-01-01T00:00:00.000Z" });
+    answers.push({ exitCode: 4 });
+    expect(await drainState(guest)).toBe("draining");
+  });
+});
+
+describe("a roll-out", () => {
+  const rollout = () => ({ ...options(), by: "upgrade" as const });
+
+  it("puts back what it drained", async () => {
+    await drain(guest, rollout());
+    expect(readWorker(guest.paths)).toMatchObject({ drained: expect.any(String), drainedBy: "upgrade" });
+    expect(await undrain(guest, "upgrade")).toBe("back");
+    expect(readWorker(guest.paths)).toEqual(WORKER);
+  });
+
+  it.each([
+    ["before", ["person", "upgrade"]],
+    ["in the meantime", ["upgrade", "person"]],
+    ["in the meantime, and is drained once more by the roll-out", ["upgrade", "person", "upgrade"]],
+  ] as const)("does not put back what a person drained %s", async (_when, order) => {
+    for (const by of order) await drain(guest, { ...options(), by });
+    const since = recorded();
+    calls.length = 0;
+    expect(await undrain(guest, "upgrade")).toBe("kept");
+    expect(calls).toEqual([]);
+    expect(recorded()).toBe(since);
+    expect(await undrain(guest, "person")).toBe("back");
+    expect(readWorker(guest.paths)).toEqual(WORKER);
+  });
+});
+
 describe("undrain", () => {
   it("is forgotten only when the guest knows", async () => {
     writeWorker(guest.paths, { ...WORKER, drained: "2024-01-01T00:00:00.000Z" });
     answers.push({ exitCode: 1 });
-    await expect(undrain(guest)).rejects.toMatchObject({ code: "WORKER_FAILED" });
+    await expect(undrain(guest, "person")).rejects.toMatchObject({ code: "WORKER_FAILED" });
     expect(recorded()).toBeDefined();
-    expect(await undrain(guest)).toBe(true);
+    expect(await undrain(guest, "person")).toBe("back");
     expect(recorded()).toBeUndefined();
     expect(await drainState(guest)).toBe("active");
   });
@@ -124,7 +196,7 @@ describe("undrain", () => {
 it("has nothing to do for a guest without a role", async () => {
   rmSync(guest.paths.worker);
   expect(await drain(guest, options())).toBe(false);
-  expect(await undrain(guest)).toBe(false);
+  expect(await undrain(guest, "person")).toBeUndefined();
   expect(await drainState(guest)).toBeUndefined();
   expect(calls).toEqual([]);
 });

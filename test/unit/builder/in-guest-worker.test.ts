@@ -86,7 +86,7 @@ const BUILDING = '<workerstate state="building" jobid="0123abcd" pid="42" />\n';
 describe("drain", () => {
   it("takes an idle worker out at once: it takes no job, the server is told, and its unit stops", async () => {
     worker(1, IDLE);
-    expect(await call("drain", "0")).toBe(0);
+    expect(await call("drain")).toBe(0);
     expect(stateOf(1)).toBe('<workerstate state="exit" />');
     expect(isActive(1)).toBe(false);
     expect(calls()).toContain("curl http://10.0.2.2:5252/worker?state=exit&arch=armv7l&port=25400\n");
@@ -96,9 +96,9 @@ describe("drain", () => {
   it("has one that builds exit when its job is done, and waits for it", async () => {
     worker(1, BUILDING);
     worker(2, IDLE);
-    const child = start("drain", "60");
-    const end = ended(child);
-    while (isActive(2)) await sleep(50);
+    expect(await call("drain")).toBe(3);
+    const end = ended(start("wait", "60"));
+    expect(isActive(2)).toBe(false);
     expect(isActive(1)).toBe(true);
     expect(stateOf(1)).toBe('<workerstate state="building" nextstate="exit" jobid="0123abcd" pid="42" />');
     // As the worker does it, when its job is done.
@@ -110,10 +110,18 @@ describe("drain", () => {
 
   it("says so when a job still runs after the time that it has, and changes nothing twice", async () => {
     worker(1, BUILDING);
-    expect(await call("drain", "0")).toBe(3);
+    expect(await call("drain")).toBe(3);
     const once = stateOf(1);
-    expect(await call("drain", "0")).toBe(3);
+    expect(await call("wait", "0")).toBe(3);
+    expect(await call("drain")).toBe(3);
     expect(stateOf(1)).toBe(once);
+    expect(isActive(1)).toBe(true);
+  });
+
+  it("does not wait where it was not drained, and drains nothing", async () => {
+    worker(1, IDLE);
+    expect(await call("wait", "60")).toBe(4);
+    expect(stateOf(1)).toBe(IDLE.trim());
     expect(isActive(1)).toBe(true);
   });
 
@@ -121,19 +129,19 @@ describe("drain", () => {
     "leaves a worker that is %s alone, and waits",
     async (state) => {
       worker(1, `<workerstate state="${state}" />\n`);
-      expect(await call("drain", "0")).toBe(3);
+      expect(await call("drain")).toBe(3);
       expect(stateOf(1)).toBe(`<workerstate state="${state}" />`);
     },
   );
 
   it("stops a worker that waits for its server", async () => {
     worker(1, undefined);
-    expect(await call("drain", "0")).toBe(0);
+    expect(await call("drain")).toBe(0);
     expect(isActive(1)).toBe(false);
   });
 
   it("has nothing to do where no worker runs", async () => {
-    expect(await call("drain", "0")).toBe(0);
+    expect(await call("drain")).toBe(0);
     expect(calls()).toBe("");
   });
 
@@ -147,16 +155,65 @@ describe("drain", () => {
       `echo locked; sleep 1; printf '%s' '${BUILDING.trim()}' >${stateFile(1)}.new; mv ${stateFile(1)}.new ${stateFile(1)}`,
     ]);
     await new Promise((resolve) => holder.stdout.once("data", resolve));
-    expect(await call("drain", "0")).toBe(3);
+    expect(await call("drain")).toBe(3);
     expect(stateOf(1)).toContain('state="building" nextstate="exit"');
     expect(isActive(1)).toBe(true);
   }, 30_000);
 });
 
+describe("a worker that keeps its state locked", () => {
+  /** As the worker does it while it takes a job, and while it delivers a result. */
+  async function locked(number: number): Promise<ChildProcess> {
+    const holder = spawn("flock", ["--no-fork", stateFile(number), "sh", "-c", "echo locked; exec sleep 60"]);
+    await new Promise((resolve) => holder.stdout.once("data", resolve));
+    return holder;
+  }
+
+  it("keeps nobody from draining the others, and is busy", async () => {
+    worker(1, BUILDING);
+    worker(2, IDLE);
+    const holder = await locked(1);
+    expect(await call("drain")).toBe(3);
+    expect(isActive(2)).toBe(false);
+    expect(stateOf(1)).toBe(BUILDING.trim());
+    const gone = ended(holder);
+    process.kill(holder.pid ?? 0);
+    await gone;
+  }, 40_000);
+
+  it("keeps nobody from putting the others back", async () => {
+    worker(1, BUILDING);
+    expect(await call("drain")).toBe(3);
+    const holder = await locked(1);
+    expect(await call("undrain")).toBe(0);
+    expect(isActive(2)).toBe(true);
+    // Its unit is started again by systemd should it end (Restart=always).
+    expect(existsSync(join(folder, "obs-drained"))).toBe(false);
+    const gone = ended(holder);
+    process.kill(holder.pid ?? 0);
+    await gone;
+  }, 40_000);
+});
+
 describe("undrain", () => {
+  it("ends a drain that still waits, which touches no worker any more", async () => {
+    worker(1, BUILDING);
+    worker(2, IDLE);
+    expect(await call("drain")).toBe(3);
+    const end = ended(start("wait", "60"));
+    await sleep(1000);
+    expect(await call("undrain")).toBe(0);
+    // As the worker that was started does it.
+    writeFileSync(stateFile(2), IDLE);
+    expect(await end).toBe(4);
+    expect(stateOf(1)).toBe(BUILDING.trim());
+    expect(stateOf(2)).toBe(IDLE.trim());
+    expect([isActive(1), isActive(2)]).toEqual([true, true]);
+  }, 30_000);
+
   it("starts what is down, and lets one that still builds go on", async () => {
     worker(1, BUILDING);
-    expect(await call("drain", "0")).toBe(3);
+    expect(await call("drain")).toBe(3);
     expect(await call("undrain")).toBe(0);
     expect(stateOf(1)).toBe(BUILDING.trim());
     expect(isActive(1)).toBe(true);

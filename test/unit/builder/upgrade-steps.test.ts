@@ -42,6 +42,7 @@ const good = (attempt: string, release: string): NewEvent => ({ e: "good", attem
 let state = deriveState([]);
 let domain = "running";
 let jobs: (DutyLook | undefined)[] = [];
+let undrained: "back" | "kept" = "back";
 const drained: string[] = [];
 const said: string[] = [];
 const duty: Duty = {
@@ -50,13 +51,17 @@ const duty: Duty = {
     drained.push("drain");
     say("waiting for test/hello");
   },
-  undrain: async () => void drained.push("undrain"),
+  undrain: async () => {
+    drained.push("undrain");
+    return undrained;
+  },
   look: async () => (jobs.length > 1 ? jobs.shift() : jobs[0]),
 };
 
 beforeEach(() => {
   vi.resetAllMocks();
   domain = "running";
+  undrained = "back";
   jobs = [undefined];
   drained.length = 0;
   said.length = 0;
@@ -239,6 +244,12 @@ describe("undraining", () => {
   it("leaves alone what was not drained", async () => {
     expect(await step("undraining")).toEqual({ of: "undraining" });
     expect(drained).toEqual([]);
+  });
+  it("leaves one out of service that a person has drained meanwhile, and does not wait for it", async () => {
+    undrained = "kept";
+    jobs = [{ up: false, jobs: [] }];
+    expect(await step("undraining", { drained: true })).toEqual({ of: "undraining" });
+    expect(said).toEqual(["a person has drained it: it stays out of service"]);
   });
   it("puts it back, and its server sees it", async () => {
     jobs = [{ up: true, jobs: [] }];
