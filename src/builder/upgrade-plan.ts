@@ -29,6 +29,8 @@ const problemSchema = z.object({
   hint: z.string().optional(),
   /** The end of a log, each line printable. */
   detail: z.string().optional(),
+  /** Of the command that it stops; {@link EXIT}.failed where it is not there. */
+  exitCode: z.number().int().min(1).max(255).optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
 
@@ -128,14 +130,25 @@ export function newRollout(
     started: since,
     ...options,
     canary: "none",
-    guests: guests.map(({ uuid, name }) => ({
-      uuid,
-      name,
-      phase: "pending",
-      since,
-      canary: false,
-      drained: false,
-    })),
+    guests: guests.map((guest) => waiting(guest, since)),
+  };
+}
+
+function waiting({ uuid, name }: Pick<GuestRecord, "uuid" | "name">, since: string): GuestRecord {
+  return { uuid, name, phase: "pending", since, canary: false, drained: false };
+}
+
+/** A roll-out that was interrupted, with further guests that wait. Those that it has already stay as they are. */
+export function extend(
+  rollout: Rollout,
+  guests: readonly { readonly uuid: string; readonly name: string }[],
+  at: Date,
+): Rollout {
+  const present = new Set(rollout.guests.map(({ uuid }) => uuid));
+  const further = guests.filter(({ uuid }) => !present.has(uuid));
+  return {
+    ...rollout,
+    guests: [...rollout.guests, ...further.map((guest) => waiting(guest, at.toISOString()))],
   };
 }
 

@@ -7,6 +7,7 @@ import { printable } from "../text.ts";
 import { DUTY } from "./duty.ts";
 import { lostWorkers } from "./lost-worker.ts";
 import {
+  extend,
   type GuestRecord,
   newRollout,
   type Rollout,
@@ -82,7 +83,8 @@ export type Wish =
   | { readonly do: "abandon" };
 
 /**
- * Carries out a roll-out to its end, or until the signal is aborted. One that was interrupted, with the same guests, goes on.
+ * Carries out a roll-out to its end, or until the signal is aborted. One that was interrupted, with these guests, goes on; those that
+ * it had not are added to it.
  *
  * @throws {UserError} `UPGRADE_RUNNING`, `UPGRADE_UNFINISHED` (others wait from an interrupted one), `UPGRADE_NOTHING` (there is
  *   none to go on with), `UPGRADE_INTERRUPTED`
@@ -127,20 +129,14 @@ function beginning(wish: Wish, tell: Told): Rollout {
   const last = readRollout();
   const open = last !== undefined && last.ended === undefined ? last : undefined;
   if (wish.do === "begin") {
-    const { guests, options } = wish;
-    if (open === undefined) {
-      return newRollout(
-        randomUUID(),
-        guests.map(({ uuid, name }) => ({ uuid, name: printable(name) })),
-        options,
-        new Date(),
-      );
-    }
+    const { options } = wish;
+    const guests = wish.guests.map(({ uuid, name }) => ({ uuid, name: printable(name) }));
+    if (open === undefined) return newRollout(randomUUID(), guests, options, new Date());
     const wanted = new Set(guests.map(({ uuid }) => uuid));
     const left = open.guests.filter((guest) => stepOf(guest) !== undefined || guest.phase === "pending");
     if (wish.all || left.every(({ uuid }) => wanted.has(uuid))) {
       tell(undefined, `going on with the upgrade that was interrupted (begun ${open.started})`);
-      return { ...open, ...options };
+      return extend({ ...open, ...options }, guests, new Date());
     }
     throw new UserError(
       "UPGRADE_UNFINISHED",

@@ -97,17 +97,42 @@ async function carry(wish: Wish, omitted: readonly Omitted[], json: boolean): Pr
   };
   for (const { name, why } of omitted) tell(name, `passed over: ${why}`);
   const rollout = await endedBySignals(
-    async ({ signal }) => await upgradeGuests(wish, signal, tell),
+    async ({ signal }) => await upgradeGuests(wish, signal, tell).catch(interruption),
     (signal) => new UserError("INTERRUPTED", `The upgrade was interrupted (${signal}).`),
   );
+  if (rollout instanceof UserError) throw rollout;
   if (json) printJson({ ...documentOf(rollout), omitted });
   else if (rollout.guests.length === 0) printLines(["There is no guest to upgrade."]);
   else printLines(rolloutRows(rollout));
   const { stopped } = rollout;
-  if (stopped === undefined || wish.do === "abandon") return undefined;
+  if (wish.do === "abandon") {
+    const left = notPutBack(rollout);
+    if (left !== undefined) throw left;
+    return undefined;
+  }
+  if (stopped === undefined) return undefined;
   throw new UserError(stopped.code, stopped.sentence, {
+    exitCode: stopped.exitCode ?? EXIT.failed,
     ...(stopped.hint === undefined ? {} : { hint: stopped.hint }),
     ...(stopped.detail === undefined ? {} : { detail: stopped.detail }),
+  });
+}
+
+/** What says which guests are out of service meanwhile, and not only which signal it was. @throws anything else */
+function interruption(error: unknown): UserError {
+  if (error instanceof UserError && error.code === "UPGRADE_INTERRUPTED") return error;
+  throw error;
+}
+
+/** The error of a roll-out that is over, where a guest that it had drained could not be put back. */
+export function notPutBack({ guests }: Rollout): UserError | undefined {
+  const left = guests.filter(({ phase, drained }) => phase === "failed" && drained);
+  const [first] = left;
+  if (first === undefined) return undefined;
+  const [names, get] = [left.map(({ name }) => name).join(", "), left.length === 1 ? "gets" : "get"];
+  const why = first.problem === undefined ? "." : `: ${first.problem.sentence}`;
+  return new UserError("STILL_DRAINED", `${names} could not be put back, and ${get} no work${why}`, {
+    hint: left.map(({ name }) => `bootshare undrain ${name}`).join("; "),
   });
 }
 

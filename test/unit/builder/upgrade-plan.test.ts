@@ -4,6 +4,7 @@ import {
   admit,
   advance,
   away,
+  extend,
   type GuestRecord,
   newRollout,
   type Outcome,
@@ -195,6 +196,20 @@ describe("a roll-out over three guests", () => {
       "checking",
       "pending",
     ]);
+  });
+
+  it("takes further guests when it goes on, and each once", () => {
+    const open = onward(begin(1), ...of("u1", checked));
+    const guests = ["u2", "u1", "u3"].map((uuid) => ({ uuid, name: uuid }));
+    const extended = admit(extend(open, guests, AT), AT);
+    expect(extended.guests.map(({ uuid, phase }) => [uuid, phase])).toEqual([
+      ["u1", "draining"],
+      ["u2", "pending"],
+      ["u3", "pending"],
+    ]);
+    // There is somebody now whom the canary goes before.
+    const back = of("u1", drained, newKernel, good, undrained);
+    expect(phases(onward(extended, ...back))).toEqual(["probation", "pending", "pending"]);
   });
 
   it("is ended by a person: what works goes back to work", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { changeLines } from "../../../src/builder/upgrade.ts";
 import { type GuestRecord, newRollout, type Rollout } from "../../../src/builder/upgrade-plan.ts";
-import { documentOf, rolloutLines, rolloutRows, upgrade } from "../../../src/commands/upgrade.ts";
+import { documentOf, notPutBack, rolloutLines, rolloutRows, upgrade } from "../../../src/commands/upgrade.ts";
 
 const AT = new Date("2026-01-01T00:00:00Z");
 const OPTIONS = { rolling: 2, drain: true, canarySeconds: 600, drainSeconds: 60, aptSeconds: 60 };
@@ -159,5 +159,28 @@ describe("the command line", () => {
       exitCode: 2,
       message: expect.stringContaining(said),
     });
+  });
+});
+
+describe("a roll-out that was abandoned", () => {
+  it("says which guests could not be put back", () => {
+    const problem = { code: "GUEST_OFF", sentence: "The guest w1 is shut off: it takes no jobs." };
+    const left = notPutBack(
+      rollout(
+        { phase: "failed", drained: true, problem },
+        { phase: "failed", drained: true },
+        { phase: "held" },
+      ),
+    );
+    expect(left).toMatchObject({
+      code: "STILL_DRAINED",
+      exitCode: 1,
+      message: "w1, w2 could not be put back, and get no work: The guest w1 is shut off: it takes no jobs.",
+      hint: "bootshare undrain w1; bootshare undrain w2",
+    });
+  });
+
+  it("says nothing where all are", () => {
+    expect(notPutBack(rollout({ phase: "failed", problem: PROBLEM }, { phase: "done" }))).toBeUndefined();
   });
 });
