@@ -17,12 +17,13 @@ import {
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
-import { destroyDomain, domainStatuses, undefineDomain } from "../libvirt/virsh.ts";
+import { domainStatuses } from "../libvirt/virsh.ts";
 import { type GuestPaths, guestPaths, guestPathsOf, statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
 import { removeUnusedBases } from "./bases.ts";
 import type { Ephemeral } from "./decide.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
+import { cutPower, forgetDomain } from "./forget.ts";
 import { guestFolders } from "./inventory.ts";
 
 /** How the names of folders begin that are not a guest yet, or no more; and how long that may last, in milliseconds. */
@@ -105,8 +106,8 @@ export async function deleteAbandoned(uuid: string): Promise<void> {
     // Held until it is gone: two that come at once do not get into each other's way.
     if (!tryLock(fd)) return;
     const domain = (await domainStatuses()).find((one) => one.uuid === uuid);
-    if (domain !== undefined && domain.state !== "shut off") await destroyDomain(uuid);
-    if (domain !== undefined) await undefineDomain(uuid);
+    if (domain !== undefined && domain.state !== "shut off") await cutPower(uuid);
+    if (domain !== undefined) await forgetDomain(uuid);
     await deleteFolder(uuid);
   } finally {
     closeSync(fd);

@@ -4,11 +4,11 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { appendEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
-import { destroyDomain, undefineDomain } from "../libvirt/virsh.ts";
 import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
 import { removeTree } from "../provision/bootstrap.ts";
 import { unmountShare } from "../share/mount.ts";
 import { removeUnusedBases } from "./bases.ts";
+import { cutPower, forgetDomain } from "./forget.ts";
 import { findGuest, type Guest } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
 
@@ -33,9 +33,9 @@ export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
         );
       }
       appendEvents(guest.paths, [{ e: "asked", what: "stop", by: "person" }]);
-      await destroyDomain(guest.uuid);
+      await cutPower(guest.uuid);
     }
-    await undefineDomain(guest.uuid);
+    await forgetDomain(guest.uuid);
     await deleteFolder(guest.uuid);
   });
   await removeUnusedBases();
