@@ -4,10 +4,12 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { appendEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
+import { domainStatuses } from "../libvirt/virsh.ts";
 import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
 import { removeTree } from "../provision/bootstrap.ts";
 import { unmountShare } from "../share/mount.ts";
 import { removeUnusedBases } from "./bases.ts";
+import { requireFolderUnused } from "./folder-users.ts";
 import { cutPower, forgetDomain } from "./forget.ts";
 import { findGuest, type Guest } from "./inventory.ts";
 import { withGuestLock } from "./lock.ts";
@@ -16,22 +18,25 @@ import { withGuestLock } from "./lock.ts";
  * Deletes a guest and everything that belongs to it.
  *
  * @param force also when it is running: its power is cut
- * @throws {UserError} `GUEST_RUNNING`
+ * @throws {UserError} `GUEST_RUNNING`, `FOLDER_IN_USE`
  */
 export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
   await withGuestLock(guest, 30_000, async () => {
-    const { status } = await findGuest(guest.uuid);
-    if (status.state !== "shut off") {
-      if (!force) {
-        throw new UserError(
-          "GUEST_RUNNING",
-          `The guest ${guest.name} is ${status.state}; nothing was deleted.`,
-          {
-            exitCode: EXIT.conflict,
-            hint: `Stop it first with 'bootshare stop ${guest.name}', or use --force.`,
-          },
-        );
-      }
+    const domains = await domainStatuses();
+    const { status } = await findGuest(guest.uuid, domains);
+    const off = status.state === "shut off";
+    if (!off && !force) {
+      throw new UserError(
+        "GUEST_RUNNING",
+        `The guest ${guest.name} is ${status.state}; nothing was deleted.`,
+        {
+          exitCode: EXIT.conflict,
+          hint: `Stop it first with 'bootshare stop ${guest.name}', or use --force.`,
+        },
+      );
+    }
+    await requireFolderUnused(guest, domains);
+    if (!off) {
       appendEvents(guest.paths, [{ e: "asked", what: "stop", by: "person" }]);
       await cutPower(guest.uuid);
     }
@@ -39,6 +44,16 @@ export async function deleteGuest(guest: Guest, force: boolean): Promise<void> {
     await deleteFolder(guest.uuid);
   });
   await removeUnusedBases();
+}
+
+/**
+ * Deletes the folder of a guest that libvirt has no domain for.
+ *
+ * @throws {UserError} `FOLDER_IN_USE`, `FOLDER_LEFT`
+ */
+export async function deleteOrphan(uuid: string): Promise<void> {
+  await requireFolderUnused({ uuid, name: uuid, paths: guestPathsOf(uuid) }, await domainStatuses());
+  await deleteFolder(uuid);
 }
 
 /** Whether a folder of a guest is there that libvirt has no domain for (a deletion that was cut short, or `virsh undefine`). */

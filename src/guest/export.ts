@@ -30,6 +30,7 @@ import { chainOf, ownDisk, removeUnusedBases } from "./bases.ts";
 import { serialTail } from "./create.ts";
 import { deleteFolder, removeFolder } from "./delete.ts";
 import { exportRefusal, rootUuidIn } from "./export-source.ts";
+import { requireFolderUnused } from "./folder-users.ts";
 import { definitionOf, findGuest, type Guest, type GuestView, look } from "./inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { qemuUser } from "./qemu-user.ts";
@@ -61,7 +62,7 @@ const FINISH_FACTOR = 3;
  * Exports a guest.
  *
  * @param say a line on what is going on
- * @throws {UserError} those of {@link exportRefusal}, `EXPORT_FILE_EXISTS`, `EXPORT_FOLDER_MISSING`,
+ * @throws {UserError} those of {@link exportRefusal}, `FOLDER_IN_USE`, `EXPORT_FILE_EXISTS`, `EXPORT_FOLDER_MISSING`,
  *   `EXPORT_FOLDER_UNWRITABLE`, `NO_SPACE`, `EXPORT_TIMEOUT`, `EXPORT_STARTED_MEANWHILE`, `EXPORT_NOT_PLACED`, and those of
  *   export-disk.ts
  * @throws the signal's reason when aborted; nothing is left of it then
@@ -77,6 +78,8 @@ export async function exportGuest(
   return await withGuestLock(listed, LOCK_WAIT_MS, async () => {
     const view = await requireSource(listed);
     await endLeftover(view.uuid);
+    // Found now, and not after the minutes that its copy takes; and once more before the folder goes.
+    if (!options.copy) await requireFolderUnused(view, await domainStatuses());
     const work = join(statePaths().work, randomUUID());
     await makeWorkFolder(work);
     try {
@@ -154,6 +157,7 @@ async function exportIn(
   await placeAll(files, stillOurs, async () => {
     if (copy) return;
     await unchanged();
+    await requireFolderUnused(view, await domainStatuses());
     say(`defining the domain ${name} anew`);
     await defineDomain(ordinary);
     try {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { deleteAbandoned } from "../../../src/guest/abandoned.ts";
-import { deleteGuest } from "../../../src/guest/delete.ts";
+import { deleteGuest, deleteOrphan } from "../../../src/guest/delete.ts";
 import { findGuest } from "../../../src/guest/inventory.ts";
 import { virshError } from "../../../src/libvirt/virsh-output.ts";
 import { guestPathsOf } from "../../../src/paths.ts";
@@ -26,8 +26,12 @@ interface Domain {
   persistent: boolean;
 }
 let domains: Domain[];
+/** Definitions of domains, where a test gives them one. */
+let xmls: Map<string, string>;
 /** What was asked of libvirt that changes something. */
 let calls: string[];
+/** UUIDs of domains whose definitions were asked for. */
+let dumped: string[];
 /** Done when libvirt is asked to do something, before it does it. */
 let meanwhile: (what: string) => void;
 
@@ -45,6 +49,13 @@ vi.mock("../../../src/libvirt/virsh.ts", () => {
   return {
     domainStatuses: async () =>
       domains.map(({ uuid, name, state }) => ({ uuid, name, state, reason: "", saved: false })),
+    dumpXml: async (uuid: string) => {
+      dumped.push(uuid);
+      meanwhile("dumpxml");
+      const domain = domains.find((one) => one.uuid === uuid);
+      if (domain === undefined) throw virshError("dumpxml", `error: failed to get domain '${uuid}'`);
+      return xmls.get(uuid) ?? "<domain/>";
+    },
     destroyDomain: async (uuid: string) => {
       const domain = find("destroy", uuid);
       if (!domain.active)
@@ -76,6 +87,8 @@ beforeEach(() => {
   writeFileSync(ephemeral, "");
   domains = [];
   calls = [];
+  dumped = [];
+  xmls = new Map();
   meanwhile = () => {};
 });
 afterEach(() => rmSync(root, { recursive: true }));
@@ -150,5 +163,50 @@ describe.each(ways)("deleting %s", (_what, deleteIt) => {
     });
     await expect(deleteIt()).rejects.toMatchObject({ code: "LIBVIRT_FAILED" });
     expect(existsSync(guestPathsOf(GUEST).dir)).toBe(true);
+  });
+});
+
+describe("a guest in whose folder virt-clone put another's disk", () => {
+  const COPY = "22222222-2222-4333-8444-555555555555";
+  const refused = {
+    code: "FOLDER_IN_USE",
+    message: expect.stringMatching(/: the domain w2 names files in it \(.*\/disk-clone\.qcow2\)\.$/),
+  };
+  const disk = (): string => join(guestPathsOf(GUEST).dir, "disk-clone.qcow2");
+  beforeEach(() => {
+    writeFileSync(disk(), "their disk");
+    xmls.set(COPY, `<domain><devices><disk><source file='${disk()}'/></disk></devices></domain>`);
+  });
+
+  it.each([{}, running])("is not deleted: nothing is ended, undefined or removed (%j)", async (state) => {
+    domains = [domain(state), domain({ uuid: COPY, name: "w2" })];
+    const before = structuredClone(domains);
+    await expect(deleteGuest(await findGuest(GUEST), true)).rejects.toMatchObject(refused);
+    expect([calls, domains, existsSync(disk())]).toEqual([[], before, true]);
+  });
+
+  it("is not deleted when its own domain is gone, either", async () => {
+    domains = [domain({ uuid: COPY, name: "w2" })];
+    await expect(deleteOrphan(GUEST)).rejects.toMatchObject(refused);
+    expect(existsSync(disk())).toBe(true);
+    domains = [];
+    await deleteOrphan(GUEST);
+    expect(existsSync(guestPathsOf(GUEST).dir)).toBe(false);
+  });
+
+  it("is deleted where the other domain went between the list and the question", async () => {
+    domains = [domain(), domain({ uuid: COPY, name: "w2" })];
+    meanwhile = (what) => {
+      if (what === "dumpxml") domains.splice(1);
+    };
+    await deleteGuest(await findGuest(GUEST), false);
+    expect([dumped, existsSync(disk())]).toEqual([[COPY], false]);
+  });
+
+  it("asks for no definition where it is ephemeral and abandoned", async () => {
+    domains = [domain(), domain({ uuid: COPY, name: "w2" })];
+    xmls.clear();
+    await deleteAbandoned(GUEST);
+    expect([dumped, calls]).toEqual([[], ["undefine w1"]]);
   });
 });
