@@ -21,7 +21,7 @@ export const clone = defineCommand({
   name: "clone",
   summary: "make copies of a guest that is off, in about a second each",
   about:
-    "Makes copies of a guest that is off. A copy's disk is an overlay and takes only what it changes; its name, MAC address, machine id, ssh keys and /boot are its own, and its first boot takes them. The guest that was cloned may be started, changed and deleted afterwards: its copies do not notice.",
+    "Makes copies of a guest that is off and has no snapshots. A copy's disk is an overlay and takes only what it changes; its name, MAC address, machine id, ssh keys and /boot are its own, and its first boot takes them. The guest that was cloned may be started, changed and deleted afterwards: its copies do not notice.",
   arguments: [
     ["<source>", "name or UUID of a guest that is off"],
     ["<name>", "name of the clone; with --count, what their names begin with"],

@@ -1,5 +1,6 @@
 /** Which guests can be cloned. Pure. */
 import { EXIT, UserError } from "../errors.ts";
+import { printable } from "../text.ts";
 
 export interface SourceFacts {
   readonly name: string;
@@ -15,7 +16,12 @@ export interface SourceFacts {
   readonly worker: boolean;
   /** It was imported, adopted, or made by Debian's installer: bootshare did not install it, and gave it nothing but the reports of its boots. */
   readonly foreign: boolean;
+  /** Names of its snapshots, as libvirt has them: not trusted. */
+  readonly snapshots: readonly string[];
 }
+
+/** So many snapshots are named. */
+const SHOWN = 3;
 
 /** Why a guest cannot be cloned as it is now; undefined for one that can. */
 export function sourceRefusal({
@@ -26,6 +32,7 @@ export function sourceRefusal({
   everGood,
   worker,
   foreign,
+  snapshots,
 }: SourceFacts): UserError | undefined {
   const refuse = (code: string, sentence: string, hint: string): UserError =>
     new UserError(code, sentence, { exitCode: EXIT.conflict, hint });
@@ -62,6 +69,16 @@ export function sourceRefusal({
       "SOURCE_SAVED",
       `The guest ${name} is saved: a part of what it has on its disk is in that file.`,
       `Let it finish: 'bootshare start ${name}', then 'bootshare stop ${name}'.`,
+    );
+  }
+  // They are in the disk that becomes a base: the guest, on an overlay then, could not go back to them, nor delete them.
+  if (snapshots.length > 0) {
+    const named = snapshots.slice(0, SHOWN).map((one) => printable(one, 60));
+    const more = snapshots.length > SHOWN ? ` and ${snapshots.length - SHOWN} more` : "";
+    return refuse(
+      "SOURCE_SNAPSHOTS",
+      `The guest ${name} has snapshots (${named.join(", ")}${more}), which would be lost when its disk becomes what clones stand on.`,
+      `Delete each with 'virsh snapshot-delete ${name} --snapshotname SNAPSHOT', or clone another guest.`,
     );
   }
   if (!everGood) {

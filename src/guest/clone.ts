@@ -13,7 +13,7 @@ import { makeGuestFolders } from "../folders.ts";
 import { cloneDomainXml, isDiskOwned, setDiskOwned } from "../libvirt/domain-clone.ts";
 import { checkMachineSize } from "../libvirt/domain-create.ts";
 import { type DomainFacts, parseDomain } from "../libvirt/domain-parse.ts";
-import { defineDomain, domainStatuses, dumpXml, undefineDomain } from "../libvirt/virsh.ts";
+import { defineDomain, domainStatuses, dumpXml, snapshotNames, undefineDomain } from "../libvirt/virsh.ts";
 import { machineShape } from "../machine/shape.ts";
 import { workMode } from "../mode.ts";
 import { type GuestPaths, statePaths } from "../paths.ts";
@@ -53,7 +53,7 @@ const CLONE_BYTES = 64 * 2 ** 20;
  *
  * @param source name or UUID of a guest that is off
  * @throws {UserError} `GUEST_NOT_FOUND`, `SOURCE_RUNNING`, `SOURCE_SAVED`, `SOURCE_NEVER_GOOD`, `SOURCE_EPHEMERAL`,
- *   `SOURCE_WORKER`, `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
+ *   `SOURCE_WORKER`, `SOURCE_SNAPSHOTS`, `NAME_INVALID`, `NAME_TAKEN`, `NO_SPACE`, `CLONE_OTHER_DISK`, `MACHINE_TOO_LARGE`, …; nothing is left of the clone then
  */
 export async function cloneGuest(source: string, options: CloneOptions): Promise<Guest> {
   const { guest, held } = await makeClone(source, options, false);
@@ -158,7 +158,7 @@ async function make(
 /** The source, which can be cloned as it is; its lock is held. */
 async function requireSource(listed: Guest): Promise<GuestView> {
   const view = look(await findGuest(listed.uuid));
-  const { name, status, state, paths } = view;
+  const { uuid, name, status, state, paths } = view;
   const refusal = sourceRefusal({
     name,
     state: status.state,
@@ -167,6 +167,7 @@ async function requireSource(listed: Guest): Promise<GuestView> {
     everGood: state.good !== undefined,
     worker: existsSync(paths.worker),
     foreign: existsSync(paths.adopted) || isImported(paths),
+    snapshots: await snapshotNames(uuid),
   });
   if (refusal !== undefined) throw refusal;
   return view;

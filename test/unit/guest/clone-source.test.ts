@@ -9,6 +9,7 @@ const CLONABLE: SourceFacts = {
   everGood: true,
   worker: false,
   foreign: false,
+  snapshots: [],
 };
 
 describe("the source of a clone", () => {
@@ -34,6 +35,18 @@ describe("the source of a clone", () => {
       { saved: true },
       "The guest w1 is saved: a part of what it has on its disk is in that file.",
       "Let it finish: 'bootshare start w1', then 'bootshare stop w1'.",
+    ],
+    [
+      "SOURCE_SNAPSHOTS",
+      { snapshots: ["before-upgrade", "a\u001b[2J"] },
+      "The guest w1 has snapshots (before-upgrade, a\\x1b[2J), which would be lost when its disk becomes what clones stand on.",
+      "Delete each with 'virsh snapshot-delete w1 --snapshotname SNAPSHOT', or clone another guest.",
+    ],
+    [
+      "SOURCE_SNAPSHOTS",
+      { snapshots: ["1", "2", "3", "4", "5"] },
+      "The guest w1 has snapshots (1, 2, 3 and 2 more), which would be lost when its disk becomes what clones stand on.",
+      "Delete each with 'virsh snapshot-delete w1 --snapshotname SNAPSHOT', or clone another guest.",
     ],
     [
       "SOURCE_NEVER_GOOD",
