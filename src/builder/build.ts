@@ -13,6 +13,7 @@ import type { Builder } from "./base.ts";
 import { requireUndrained } from "./builder-drain.ts";
 import { fileVersion, MAX_CONTROL_BYTES } from "./control.ts";
 import { BuildLog, type LogWatch } from "./log.ts";
+import { makeBuildFolder } from "./output.ts";
 import { publish, ResultWriter, readChanges, requireRoom } from "./results.ts";
 import { type Binaries, sbuildArguments } from "./sbuild.ts";
 import type { Source } from "./source.ts";
@@ -58,7 +59,8 @@ export function logPath(source: Source, builder: Builder, output: string): strin
  * Builds a source package in a guest of its own. Whatever comes of it the guest is deleted, and the log is kept.
  *
  * @throws {UserError} `BUILDER_DRAINED`, `BUILD_TIMEOUT` (its own exit code tells a build that hangs from one that fails), `GUEST_LOST`,
- *   `BUILDER_BROKEN`, `BUILDER_FAILED`, `LOG_TOO_LONG`, `CHANGES_INVALID`, `RESULT_DIFFERS`, `OUTPUT_FULL`, and those of an ephemeral guest
+ *   `BUILDER_BROKEN`, `BUILDER_FAILED`, `LOG_TOO_LONG`, `CHANGES_INVALID`, `RESULT_DIFFERS`, `OUTPUT_FULL`, `OUTPUT_UNWRITABLE`, those of
+ *   a disk that takes no more, and those of an ephemeral guest
  * @throws the signal's reason when aborted
  */
 export async function buildSource(
@@ -96,11 +98,10 @@ export async function buildIn(
   build: Omit<Session, "log" | "work">,
 ): Promise<BuildOutcome> {
   const { source, builder, options, watch, signal } = build;
-  // In the folder that the results go to, so that they are renamed into their place.
-  const work = mkdtempSync(join(options.output, ".bootshare-build-"));
+  const work = makeBuildFolder(options.output);
   const logFile = join(work, "log");
   const stop = new AbortController();
-  const log = new BuildLog(logFile, watch, (error) => stop.abort(error));
+  const log = openLog(logFile, watch, (error) => stop.abort(error));
   const session: Session = { ...build, log, work, signal: AbortSignal.any([signal, stop.signal]) };
   try {
     watch.stage("boot");
@@ -112,10 +113,20 @@ export async function buildIn(
   } finally {
     try {
       log.close();
-      renameSync(logFile, logPath(source, builder, options.output));
+      onDisk(options.output, () => renameSync(logFile, logPath(source, builder, options.output)));
     } finally {
       rmSync(work, { recursive: true, force: true });
     }
+  }
+}
+
+/** The log of a build, in its own folder, which goes where there can be none. */
+function openLog(file: string, watch: LogWatch, stop: (error: unknown) => void): BuildLog {
+  try {
+    return new BuildLog(file, watch, stop);
+  } catch (error) {
+    rmSync(dirname(file), { recursive: true, force: true });
+    throw error;
   }
 }
 
@@ -241,7 +252,7 @@ async function copyOut(guest: ReachableGuest, session: Session): Promise<string[
   const [name = "", ...lines] = code === 0 ? said.text.split("\n") : [];
   const changes = readChanges(name, lines.join("\n"), source);
   await requireRoom(options.output, changes.files);
-  const writer = new ResultWriter(work, changes.files);
+  const writer = onDisk(work, () => new ResultWriter(work, changes.files));
   const names = changes.files.map((file) => file.name);
   const command = ["env", "--chdir=/home/builder/result", "cat", "--", ...names];
   const tooMuch = new AbortController();
@@ -268,7 +279,7 @@ async function copyOut(guest: ReachableGuest, session: Session): Promise<string[
   }
   if (refused !== undefined) throw refused;
   writer.end();
-  return publish(work, options.output, changes);
+  return onDisk(options.output, () => publish(work, options.output, changes));
 }
 
 async function shell(guest: ReachableGuest): Promise<void> {
@@ -339,7 +350,7 @@ class Kept extends Writable {
   }
 }
 
-/** A folder for what is fetched, outside of the output. */
+/** A folder for what is fetched, outside of the output. @throws {UserError} those of {@link onDisk} */
 export function fetchFolder(): string {
-  return mkdtempSync(join(tmpdir(), "bootshare-source-"));
+  return onDisk(tmpdir(), () => mkdtempSync(join(tmpdir(), "bootshare-source-")));
 }

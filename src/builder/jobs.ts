@@ -5,8 +5,10 @@ import { EXIT, UserError } from "../errors.ts";
 export type Verdict = "built" | "failed" | "timeout" | "guest lost" | "error";
 
 /**
- * Runs jobs in their order, at most so many at a time, and returns what came of each. What one of them throws is caught by
- * `settle`; once aborted no further one begins.
+ * Runs jobs in their order, at most so many at a time, and returns what came of each. Once one of them threw, or all were
+ * aborted, no further one begins.
+ *
+ * @throws what the first of them threw, when all that had begun are through: until then they need what the caller takes away
  */
 export async function runJobs<Job, Result>(
   jobs: readonly Job[],
@@ -15,15 +17,21 @@ export async function runJobs<Job, Result>(
   run: (job: Job) => Promise<Result>,
 ): Promise<Result[]> {
   const results: Result[] = [];
+  const thrown: unknown[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
-    for (let index = next++; index < jobs.length; index = next++) {
-      signal.throwIfAborted();
-      const job = jobs[index];
-      if (job !== undefined) results[index] = await run(job);
+    try {
+      for (let index = next++; index < jobs.length && thrown.length === 0; index = next++) {
+        signal.throwIfAborted();
+        const job = jobs[index];
+        if (job !== undefined) results[index] = await run(job);
+      }
+    } catch (error) {
+      thrown.push(error);
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, jobs.length) }, worker));
+  if (thrown.length > 0) throw thrown[0];
   return results;
 }
 

@@ -66,13 +66,14 @@ export class BuildLog extends Writable {
   /**
    * @param file is made
    * @param stop called once with why no more can be taken: the log is longer than it may be, or the disk refuses it
+   * @throws {UserError} those of {@link onDisk}, where it cannot even be made
    */
   constructor(file: string, watch: LogWatch, stop: (error: unknown) => void) {
     super();
-    this.#fd = openSync(file, "wx", 0o644);
+    this.#folder = dirname(file);
+    this.#fd = onDisk(this.#folder, () => openSync(file, "wx", 0o644));
     this.#watch = watch;
     this.#stop = stop;
-    this.#folder = dirname(file);
   }
 
   get stage(): Stage {

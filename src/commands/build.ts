@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import {
@@ -12,6 +12,7 @@ import { type BuildOptions, buildSource, fetchFolder, logPath } from "../builder
 import { type PackageCache, startPackageCache } from "../builder/cache.ts";
 import { fetchSource } from "../builder/fetch.ts";
 import { exitCodeOf, runJobs, type Verdict, verdictOf } from "../builder/jobs.ts";
+import { requireOutput } from "../builder/output.ts";
 import { readDsc, readRequest, readTree, type Source, type SourceRequest } from "../builder/source.ts";
 import { STAGE_TITLES, type Stage } from "../builder/stages.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
@@ -128,7 +129,7 @@ export const build = defineCommand({
     };
     requireKeyring();
     const mirrors = chooseMirrors(await hostMirrors(), builderOptions);
-    mkdirSync(wishes.output, { recursive: true });
+    requireOutput(wishes.output);
 
     const act = async ({ signal }: AbortController): Promise<number> => {
       await noteService();
@@ -245,7 +246,7 @@ async function one(
   const { builder, wishes } = everywhere;
   const began = Date.now();
   const { suite, arch } = builder;
-  const folder = request.kind === "name" ? fetchFolder() : undefined;
+  let folder: string | undefined;
   let source: Source | undefined;
   const facts = () => ({
     package: source?.name ?? printable(labelOf(request)),
@@ -256,6 +257,7 @@ async function one(
     log: source === undefined ? null : logPath(source, builder, wishes.output),
   });
   try {
+    if (request.kind === "name") folder = fetchFolder();
     source = await sourceOf(request, folder, everywhere, watch, signal);
     const { built, failedAt, files } = await buildSource(source, builder, wishes, watch, signal);
     const verdict = built ? "built" : "failed";
