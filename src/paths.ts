@@ -103,6 +103,8 @@ export function guestPaths(dir: string) {
     drainLock: join(dir, "drain.lock"),
     /** Of a builder alone: since when no builds begin in clones of it (ISO 8601), and "upgrade" where a roll-out wants it. */
     drained: join(dir, "drained"),
+    /** Of a builder alone: the mirrors that it was made with, and its chroot has. */
+    builderMirrors: join(dir, "mirrors.json"),
     /** What apt printed in the guest's last upgrade. Not trusted. */
     upgradeLog: join(dir, "upgrade.log"),
     /** Of a guest that bootshare did not install itself: of which image it is a copy, or what installed it. */

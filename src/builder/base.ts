@@ -12,17 +12,24 @@ import { stopGuest } from "../guest/life.ts";
 import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import type { AccelChoice } from "../machine/accel.ts";
 import { hostArch } from "../machine/host.ts";
-import type { MirrorWishes } from "../provision/sources.ts";
+import type { Mirrors } from "../provision/sources.ts";
 import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
 import { BUILDER_ROLE, requireUndrained } from "./builder-drain.ts";
+import { readBuilderMirrors, writeBuilderMirrors } from "./builder-mirrors.ts";
 import { BUILDER_PACKAGES, chrootPath } from "./sbuild.ts";
 
-export interface BuilderOptions extends MirrorWishes {
+/** What a person asked to build for. */
+export interface TargetWishes {
   readonly suite: string;
   /** Of the packages; the host's when undefined. As a person typed it. */
-  readonly arch: string | undefined;
+  readonly arch?: string | undefined;
+}
+
+/** Of a builder that is made; one that is there keeps its own. */
+export interface BuilderOptions {
   readonly accel: AccelChoice;
+  readonly mirrors: Mirrors;
 }
 
 /** A suite and an architecture that packages can be built for. */
@@ -35,6 +42,8 @@ export interface Builder extends BuildTarget {
   readonly guest: Guest;
   /** How long ago its chroot was made, in milliseconds. */
   readonly ageMs: number;
+  /** What apt in its chroot asks; undefined of one that was made before that was written down. */
+  readonly mirrors: Mirrors | undefined;
 }
 
 /**
@@ -42,7 +51,7 @@ export interface Builder extends BuildTarget {
  *
  * @throws {UserError} `SUITE_UNKNOWN`, `ARCH_UNKNOWN`
  */
-export function buildTarget({ suite, arch: asked }: Pick<BuilderOptions, "suite" | "arch">): BuildTarget {
+export function buildTarget({ suite, arch: asked }: TargetWishes): BuildTarget {
   const { name, arches } = findSuite(suite);
   const arch = asked ?? hostArch();
   if (isDebianArch(arch) && arches.includes(arch)) return { suite: name, arch };
@@ -65,7 +74,7 @@ const SHUTDOWN_MS = 300_000;
  * The builder guest, off; made when there is none, which takes minutes.
  *
  * @param say a line on what is going on; not trusted; only called where it is made, or waited for
- * @throws {UserError} `BUILDER_DRAINED`, and those of a creation
+ * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_UNREADABLE`, and those of a creation
  * @throws the signal's reason when aborted; what was begun is taken back
  */
 export async function ensureBuilder(
@@ -81,7 +90,8 @@ export async function ensureBuilder(
       // Somebody looked into it, or its making was cut short between its boot and its end.
       await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
     }
-    return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest) };
+    const mirrors = readBuilderMirrors(guest.paths);
+    return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest), mirrors };
   });
 }
 
@@ -108,13 +118,14 @@ async function present(target: BuildTarget): Promise<Guest | undefined> {
 
 async function make(
   target: BuildTarget,
-  { accel, mirror, securityMirror, security, updates }: BuilderOptions,
+  { accel, mirrors }: BuilderOptions,
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Guest> {
   const { suite, arch } = target;
   const name = builderName(target);
-  const mirrors = { mirror, securityMirror, security, updates };
+  const { archive: mirror, security: securityMirror, updates } = mirrors;
+  const wishes = { mirror, securityMirror, security: securityMirror !== undefined, updates };
   // The chroot is made on this host in any case, so the guest's own packages may be, too.
   const chroot = {
     secondStage: "host",
@@ -122,7 +133,9 @@ async function make(
     buildChroot: chrootPath(suite, arch),
     role: BUILDER_ROLE,
   } as const;
-  await makeBaseGuest({ name, suite, arch, accel, ...mirrors, ...chroot }, say, signal);
+  await makeBaseGuest({ name, suite, arch, accel, ...wishes, ...chroot }, say, signal, {
+    inFolder: (paths) => writeBuilderMirrors(paths, mirrors),
+  });
   return await findGuest(name);
 }
 

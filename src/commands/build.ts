@@ -1,14 +1,9 @@
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import {
-  type Builder,
-  type BuilderOptions,
-  buildTarget,
-  ensureBuilder,
-  removeBuilder,
-} from "../builder/base.ts";
+import { type Builder, buildTarget, ensureBuilder, removeBuilder } from "../builder/base.ts";
 import { type BuildOptions, buildSource, fetchFolder, logPath } from "../builder/build.ts";
+import { mirrorsKept } from "../builder/builder-mirrors.ts";
 import { type PackageCache, startPackageCache } from "../builder/cache.ts";
 import { fetchSource } from "../builder/fetch.ts";
 import { exitCodeOf, runJobs, type Verdict, verdictOf } from "../builder/jobs.ts";
@@ -98,18 +93,9 @@ export const build = defineCommand({
     json: z.boolean().default(false),
   }),
   action: async (words, options) => {
-    const { accel, mirror, securityMirror, security, updates, json } = options;
-    const builderOptions: BuilderOptions = {
-      suite: options.suite,
-      arch: options.arch,
-      accel,
-      mirror,
-      securityMirror,
-      security,
-      updates,
-    };
+    const { accel, json } = options;
     // What a person can have got wrong, before anything is made.
-    const target = buildTarget(builderOptions);
+    const target = buildTarget(options);
     const requests = words.map(readRequest);
     if (options.archAny && options.archAll) throw usage("--arch-any and --arch-all leave nothing to build.");
     if (options.shellOnFailure && !isTerminal()) {
@@ -128,7 +114,7 @@ export const build = defineCommand({
       shellOnFailure,
     };
     requireKeyring();
-    const mirrors = chooseMirrors(await hostMirrors(), builderOptions);
+    const mirrors = chooseMirrors(await hostMirrors(), options);
     requireOutput(wishes.output);
 
     const act = async ({ signal }: AbortController): Promise<number> => {
@@ -140,8 +126,11 @@ export const build = defineCommand({
       };
       if (options.renewBuilder) await removeBuilder(target);
       const tell = (line: string): void => say(`== ${printable(line, 1000)}`);
-      const builder = await ensureBuilder(target, builderOptions, tell, signal);
-      const cache = options.cache ? await packageCache(mirrors) : undefined;
+      const builder = await ensureBuilder(target, { accel, mirrors }, tell, signal);
+      const kept = mirrorsKept(builder.guest.name, builder.mirrors, options, mirrors);
+      if (kept !== undefined) note(kept);
+      // It hands on nothing else, so these have to be those that the builder asks.
+      const cache = options.cache ? await packageCache(builder.mirrors ?? mirrors) : undefined;
       const many = requests.length > 1;
       const show = (request: SourceRequest) => shown(request, many ? say : undefined, options.quiet, say);
       const all = { builder, mirrors, wishes: { ...wishes, proxy: cache?.guestAddress } };
@@ -232,6 +221,7 @@ interface Result {
 
 interface Everywhere {
   readonly builder: Builder;
+  /** Where sources are fetched. */
   readonly mirrors: Mirrors;
   readonly wishes: BuildOptions;
 }

@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
 import { isDebianArch } from "../kernel/arch.ts";
 import { hostArch } from "../machine/host.ts";
-import { statePaths } from "../paths.ts";
+import { type GuestPaths, statePaths } from "../paths.ts";
 import { findSuite } from "../provision/suites.ts";
 import { Creation } from "./create.ts";
 import { DebianDisk } from "./debian-disk.ts";
@@ -50,7 +50,7 @@ export async function ensureBaseGuest(
 ): Promise<string> {
   const name = baseGuestName(wishes);
   return await readyAlone(name, say, signal, async () => {
-    if (!(await exists(name))) await makeBaseGuest({ ...wishes, name }, say, signal, beforeBoot);
+    if (!(await exists(name))) await makeBaseGuest({ ...wishes, name }, say, signal, { beforeBoot });
     return name;
   });
 }
@@ -81,18 +81,26 @@ export async function readyAlone<T>(
   return await withLock(join(root, `${name}.lock`), wait, act);
 }
 
+/** What is done in the middle of making a base guest. */
+export interface MakingSteps {
+  /** See {@link ensureBaseGuest}. */
+  readonly beforeBoot?: () => Promise<unknown>;
+  /** Puts what else there is to be into its folder, before anybody knows of the guest. */
+  readonly inFolder?: (paths: GuestPaths) => void;
+}
+
 /**
  * Makes a guest that others are cloned from, and leaves it off.
  *
  * @param wishes what is not as for any guest of no particular kind
- * @param say, beforeBoot as for {@link ensureBaseGuest}
+ * @param say as for {@link ensureBaseGuest}
  * @throws {UserError} those of a creation; nothing is left of it then
  */
 export async function makeBaseGuest(
   wishes: Pick<CreateOptions, "name" | "suite" | "arch"> & Partial<CreateOptions>,
   say: (line: string) => void,
   signal: AbortSignal,
-  beforeBoot: () => Promise<unknown> = async () => {},
+  { beforeBoot = async () => {}, inFolder = () => {} }: MakingSteps = {},
 ): Promise<void> {
   const { name } = wishes;
   say(`There is no guest ${name} yet. It is made now, once; that takes some minutes.`);
@@ -115,7 +123,7 @@ export async function makeBaseGuest(
     bootTimeout: undefined,
     ...wishes,
   };
-  const creation = new Creation(options, new DebianDisk(options));
+  const creation = new Creation(options, new DebianDisk(options), inFolder);
   const began = Date.now();
   try {
     for (const { title, run, warning } of creation.steps()) {

@@ -77,6 +77,7 @@ const STEP_NAMES: Partial<Record<ProvisionStep, string>> = {
 export class Creation {
   readonly #options: GuestWishes;
   readonly #source: RootDiskSource;
+  readonly #inFolder: (paths: GuestPaths) => void;
   readonly #undo: { what: string; run: () => Promise<void> }[] = [];
   readonly #uuid = randomUUID();
   readonly #paths: GuestPaths;
@@ -88,9 +89,11 @@ export class Creation {
   #made: GuestView | undefined;
   #worker: Worker | undefined;
 
-  constructor(wishes: GuestWishes, source: RootDiskSource) {
+  /** @param inFolder puts what else there is to be into its folder, before libvirt or anybody knows of the guest */
+  constructor(wishes: GuestWishes, source: RootDiskSource, inFolder: (paths: GuestPaths) => void = () => {}) {
     this.#options = wishes;
     this.#source = source;
+    this.#inFolder = inFolder;
     this.#paths = guestPathsOf(this.#uuid);
     this.#work = join(statePaths().work, this.#uuid);
   }
@@ -228,6 +231,7 @@ export class Creation {
       run: async () => await deleteFolder(this.#uuid),
     });
     makeGuestFolders(paths, qemu.gid);
+    this.#inFolder(paths);
     if (bootBytes !== undefined) await makeShareImage(paths, bootBytes);
     const names = readdirSync(made.bootDir, { withFileTypes: true });
     await seedShare(

@@ -103,7 +103,8 @@ export function checkMirrorUrl(text: string): string {
   });
 }
 
-function isMirrorUrl(text: string): boolean {
+/** Whether it is a plain http or https URL that can stand in a line of sources. */
+export function isMirrorUrl(text: string): boolean {
   // The guest's sources are readable to everybody in it: no place for a password.
   if (!/^https?:\/\/[^\s@?#\p{C}]+$/u.test(text)) return false;
   try {
