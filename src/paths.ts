@@ -51,6 +51,11 @@ export function statePaths(root: string = workMode().stateRoot) {
 }
 export type StatePaths = ReturnType<typeof statePaths>;
 
+/** Held (flock, shared) by each command that builds in clones of the builder of this name. Beside the state of all guests. */
+export function builderUseLock(name: string, root: string = workMode().stateRoot): string {
+  return join(root, `${name}.use`);
+}
+
 /** Of a guest's folder, and of the work folder of one that is being made. */
 export const WORKER_FILE = "worker.json";
 

@@ -313,8 +313,16 @@ export function startDetached(file: string, args: readonly string[], logFd: numb
  * @returns false when another process holds it
  */
 export function tryLock(fd: number, waitSeconds = 0): boolean {
-  const wait = waitSeconds === 0 ? ["--nonblock"] : ["--wait", String(waitSeconds)];
-  const result = spawnSync("flock", [...wait, "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  return flock(fd, waitSeconds === 0 ? ["--nonblock"] : ["--wait", String(waitSeconds)]);
+}
+
+/** As {@link tryLock}, a lock that others may share: not taken while somebody has an exclusive one, and the other way round. */
+export function tryShare(fd: number): boolean {
+  return flock(fd, ["--shared", "--nonblock"]);
+}
+
+function flock(fd: number, options: readonly string[]): boolean {
+  const result = spawnSync("flock", [...options, "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
   if (result.error !== undefined) throw missingProgram("flock");
   return result.status === 0;
 }

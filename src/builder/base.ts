@@ -4,7 +4,6 @@
  */
 import { statSync } from "node:fs";
 import { EXIT, UserError } from "../errors.ts";
-import { heldFrom } from "../guest/abandoned.ts";
 import { makeBaseGuest, readyAlone } from "../guest/base-guest.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
@@ -17,6 +16,7 @@ import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
 import { BUILDER_ROLE, requireUndrained } from "./builder-drain.ts";
 import { readBuilderMirrors, writeBuilderMirrors } from "./builder-mirrors.ts";
+import { holdBuilder, whileUnused } from "./builder-use.ts";
 import { BUILDER_PACKAGES, chrootPath } from "./sbuild.ts";
 
 /** What a person asked to build for. */
@@ -26,10 +26,12 @@ export interface TargetWishes {
   readonly arch?: string | undefined;
 }
 
-/** Of a builder that is made; one that is there keeps its own. */
 export interface BuilderOptions {
+  /** Of a builder that is made, as are the mirrors; one that is there keeps its own. */
   readonly accel: AccelChoice;
   readonly mirrors: Mirrors;
+  /** Remove the one that is there first. */
+  readonly renew: boolean;
 }
 
 /** A suite and an architecture that packages can be built for. */
@@ -44,6 +46,8 @@ export interface Builder extends BuildTarget {
   readonly ageMs: number;
   /** What apt in its chroot asks; undefined of one that was made before that was written down. */
   readonly mirrors: Mirrors | undefined;
+  /** Until then nobody makes it anew. */
+  readonly release: () => void;
 }
 
 /**
@@ -71,10 +75,10 @@ export function builderName({ suite, arch }: BuildTarget): string {
 const SHUTDOWN_MS = 300_000;
 
 /**
- * The builder guest, off; made when there is none, which takes minutes.
+ * The builder guest, off, and held until it is released; made when there is none, which takes minutes.
  *
  * @param say a line on what is going on; not trusted; only called where it is made, or waited for
- * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_UNREADABLE`, and those of a creation
+ * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_BUSY`, `BUILDER_UNREADABLE`, and those of a creation
  * @throws the signal's reason when aborted; what was begun is taken back
  */
 export async function ensureBuilder(
@@ -83,7 +87,9 @@ export async function ensureBuilder(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Builder> {
-  return await readyAlone(builderName(target), say, signal, async () => {
+  const name = builderName(target);
+  return await readyAlone(name, say, signal, async () => {
+    if (options.renew) await remove(target);
     const guest = (await present(target)) ?? (await make(target, options, say, signal));
     requireUndrained(guest);
     if (guest.status.state !== "shut off") {
@@ -91,7 +97,8 @@ export async function ensureBuilder(
       await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
     }
     const mirrors = readBuilderMirrors(guest.paths);
-    return { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest), mirrors };
+    const ready = { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest), mirrors };
+    return { ...ready, release: holdBuilder(name) };
   });
 }
 
@@ -145,20 +152,11 @@ function ageOf({ paths }: Guest): number {
   return made === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Date.now() - made);
 }
 
-/**
- * Removes a builder, so that the next build makes it anew.
- *
- * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_BUSY`
- */
-export async function removeBuilder(target: BuildTarget): Promise<void> {
+/** Removes a builder that nobody uses, so that it is made anew. @throws {UserError} `BUILDER_DRAINED`, `BUILDER_BUSY` */
+async function remove(target: BuildTarget): Promise<void> {
   const guest = await present(target);
   if (guest === undefined) return;
   requireUndrained(guest);
-  // They have all that they need; but who drains the new one would not hear of them.
-  if (heldFrom(guest.uuid).length > 0)
-    throw new UserError("BUILDER_BUSY", `Builds of the builder ${guest.name} run: it stays as it is.`, {
-      exitCode: EXIT.conflict,
-      hint: "Make it anew when they have come to their end, or build without --renew-builder.",
-    });
-  await deleteGuest(guest, true);
+  // They have all that they need, or will not have it; and who drains the new one would not hear of those that build.
+  await whileUnused(guest, async () => await deleteGuest(guest, true));
 }

@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { type Builder, buildTarget, ensureBuilder, removeBuilder } from "../builder/base.ts";
+import { type Builder, buildTarget, ensureBuilder } from "../builder/base.ts";
 import { type BuildOptions, buildSource, fetchFolder, logPath } from "../builder/build.ts";
 import { mirrorsKept } from "../builder/builder-mirrors.ts";
 import { type PackageCache, startPackageCache } from "../builder/cache.ts";
@@ -124,17 +124,18 @@ export const build = defineCommand({
       const say = (line: string): void => {
         out.write(`${line}\n`);
       };
-      if (options.renewBuilder) await removeBuilder(target);
       const tell = (line: string): void => say(`== ${printable(line, 1000)}`);
-      const builder = await ensureBuilder(target, { accel, mirrors }, tell, signal);
-      const kept = mirrorsKept(builder.guest.name, builder.mirrors, options, mirrors);
-      if (kept !== undefined) note(kept);
-      // It hands on nothing else, so these have to be those that the builder asks.
-      const cache = options.cache ? await packageCache(builder.mirrors ?? mirrors) : undefined;
-      const many = requests.length > 1;
-      const show = (request: SourceRequest) => shown(request, many ? say : undefined, options.quiet, say);
-      const all = { builder, mirrors, wishes: { ...wishes, proxy: cache?.guestAddress } };
+      const wanted = { accel, mirrors, renew: options.renewBuilder };
+      const builder = await ensureBuilder(target, wanted, tell, signal);
+      let cache: PackageCache | undefined;
       try {
+        const kept = mirrorsKept(builder.guest.name, builder.mirrors, options, mirrors);
+        if (kept !== undefined) note(kept);
+        // It hands on nothing else, so these have to be those that the builder asks.
+        if (options.cache) cache = await packageCache(builder.mirrors ?? mirrors);
+        const many = requests.length > 1;
+        const show = (request: SourceRequest) => shown(request, many ? say : undefined, options.quiet, say);
+        const all = { builder, mirrors, wishes: { ...wishes, proxy: cache?.guestAddress } };
         const results = await runJobs(requests, options.jobs, signal, async (request) => {
           const result = await one(request, all, show(request), signal);
           // It may be what the mirror sent and the cache kept.
@@ -146,6 +147,7 @@ export const build = defineCommand({
         return exitCodeOf(results);
       } finally {
         cache?.stop();
+        builder.release();
       }
     };
     return await endedBySignals(
