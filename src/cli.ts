@@ -1,11 +1,11 @@
 /** The command line program: finds the command, runs it, and prints the error where there is one. */
-import { Command as Program } from "commander";
+import { Option, Command as Program } from "commander";
 import pc from "picocolors";
 import type { Command } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { onHosts } from "./commands/on-hosts.ts";
 import { EXIT, errnoOf, UserError } from "./errors.ts";
-import { takeHosts } from "./hosts/hosts.ts";
+import { takeHosts, type ValueOptions } from "./hosts/hosts.ts";
 import { VERSION } from "./version.ts";
 
 function build(): Program {
@@ -80,12 +80,22 @@ process.stdout.on("error", (error) => {
 /** Runs what the command line says, here or on the hosts that it names. */
 async function main(): Promise<void> {
   const find = (name: string): Command | undefined => COMMANDS.find((one) => one.name === name);
-  const { hosts, args } = takeHosts(process.argv.slice(2), (name) => find(name)?.passThrough === true);
+  const addressed = takeHosts(process.argv.slice(2), (name) => {
+    const command = find(name);
+    return command?.passThrough === true ? valueOptions(command) : undefined;
+  });
+  const { hosts, args, own } = addressed;
   const command = find(args[0] ?? "");
-  const help = args.includes("--help") || args.includes("-h");
+  // Further on they are the program's that is to be run.
+  const help = args.slice(0, own).some((arg) => arg === "--help" || arg === "-h");
   // What is no command of ours, and what asks for help, is answered here.
   if (hosts.length === 0 || command === undefined || help) await build().parseAsync(args, { from: "user" });
-  else await onHosts(command, hosts, args);
+  else await onHosts(command, addressed);
+}
+
+function valueOptions({ options = [] }: Command): ValueOptions {
+  const made = options.map(({ flags }) => new Option(flags)).filter(({ required }) => required);
+  return new Map(made.map(({ long, variadic }) => [long ?? "", { many: variadic }]));
 }
 
 try {

@@ -1,5 +1,6 @@
 /** A command on other hosts (`--host`): run there over ssh, side by side or one after the other, and shown as one. */
 import { EXIT, UserError } from "../errors.ts";
+import type { Addressed } from "../hosts/hosts.ts";
 import { failureOf, type HostResult, mergeRows, notTried, resultOf } from "../hosts/merge.ts";
 import { runOnHost } from "../hosts/remote.ts";
 import { printable } from "../text.ts";
@@ -10,14 +11,10 @@ import { endedBySignals } from "./signals.ts";
 /**
  * Runs `bootshare ARGS…` on each host.
  *
- * @param args with the command's name, without `--host`
+ * @param addressed the command line, which begins with the command's name
  * @throws {UserError} `HOSTS_FAILED` when it did not do on all of them; `USAGE` for a command that needs this terminal
  */
-export async function onHosts(
-  command: Command,
-  hosts: readonly string[],
-  args: readonly string[],
-): Promise<void> {
+export async function onHosts(command: Command, { hosts, args, own }: Addressed): Promise<void> {
   const how = command.hosts ?? "side-by-side";
   if (how === "never") {
     throw new UserError(
@@ -29,7 +26,7 @@ export async function onHosts(
       },
     );
   }
-  const json = isJson(args);
+  const json = args.slice(0, own).includes(JSON_OPTION.flags);
   const asTable = !json && command.rows !== undefined;
   const ask = async (host: string, signal: AbortSignal): Promise<HostResult> => {
     const onLine = (stream: "stdout" | "stderr", line: string): void => {
@@ -69,12 +66,6 @@ async function inTurn(
     results.push(failed ? notTried(host) : await ask(host));
   }
   return results;
-}
-
-/** Whether the command was asked for JSON: before a `--`, as commander reads it. */
-function isJson(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  return (end < 0 ? args : args.slice(0, end)).includes(JSON_OPTION.flags);
 }
 
 function withJson([name = "", ...rest]: readonly string[]): string[] {

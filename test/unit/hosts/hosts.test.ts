@@ -1,8 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { takeHosts } from "../../../src/hosts/hosts.ts";
+import { takeHosts, type ValueOptions } from "../../../src/hosts/hosts.ts";
 import { failureOf, mergeRows, notTried, resultOf } from "../../../src/hosts/merge.ts";
 
-const split = (line: string) => takeHosts(line.split(" "), (name) => name === "exec");
+const PASS: Readonly<Record<string, ValueOptions>> = {
+  exec: new Map(),
+  run: new Map([
+    ["--from", { many: false }],
+    ["--copy-in", { many: true }],
+  ]),
+};
+const split = (line: string) => takeHosts(line.split(" "), (name) => PASS[name]);
 
 describe("--host", () => {
   it.each<[string, string[], string]>([
@@ -16,17 +23,36 @@ describe("--host", () => {
     ["exec --host a g prog --host b", ["a"], "exec g prog --host b"],
     ["logs g -- --host b", [], "logs g -- --host b"],
   ])("%s", (line, hosts, rest) => {
-    expect(split(line)).toEqual({ hosts, args: rest.split(" ") });
+    expect(split(line)).toMatchObject({ hosts, args: rest.split(" ") });
+  });
+
+  // What commander gives to the program there must be what was left to it here.
+  it.each<[string, string[], string, string]>([
+    ["run --from base --host h -- x --host b", ["h"], "run --from base", "-- x --host b"],
+    ["run --from base --host h x --host b", ["h"], "run --from base x", "--host b"],
+    ["run --from --host h -h", [], "run --from --host h", "-h"],
+    ["run --from=base x --host h", [], "run --from=base x", "--host h"],
+    ["run --copy-in a:/b c:/d --host h e:/f -- x", ["h"], "run --copy-in a:/b c:/d e:/f", "-- x"],
+    ["run --copy-in a:/b --quiet x --host h", [], "run --copy-in a:/b --quiet x", "--host h"],
+    ["run --quiet --host h - --host b", ["h"], "run --quiet -", "--host b"],
+    ["--host h exec g -- shutdown -h now", ["h"], "exec g", "-- shutdown -h now"],
+    ["--host h exec g shutdown -h now", ["h"], "exec g", "shutdown -h now"],
+    ["--host h exec --help g", ["h"], "exec --help g", ""],
+    ["--host h logs g --help", ["h"], "logs g --help", ""],
+    ["--host h logs g -- --help", ["h"], "logs g", "-- --help"],
+  ])("%s: where our own arguments end", (line, hosts, ours, theirs) => {
+    const { own, args, hosts: found } = split(line);
+    expect([found, args.slice(0, own).join(" "), args.slice(own).join(" ")]).toEqual([hosts, ours, theirs]);
   });
 
   it.each(["-oProxyCommand=sh", "", "a b", "a\nb", "a\u202eb"])("refuses %j", (host) => {
-    expect(() => takeHosts(["list", "--host", host], () => false)).toThrow(
+    expect(() => takeHosts(["list", "--host", host], () => undefined)).toThrow(
       /is no host\. Give it as ssh takes it/,
     );
   });
 
   it("misses its value", () => {
-    expect(() => takeHosts(["list", "--host"], () => false)).toThrow("--host:  is no host.");
+    expect(() => takeHosts(["list", "--host"], () => undefined)).toThrow("--host:  is no host.");
   });
 });
 

@@ -121,7 +121,7 @@ async function on(command: Command, hosts: string[], ...args: string[]): Promise
     return true;
   });
   try {
-    return await onHosts(command, hosts, args).then(
+    return await onHosts(command, { hosts, args, own: args.length }).then(
       () => undefined,
       (error: unknown) => error,
     );
