@@ -1,18 +1,18 @@
 /** A command on other hosts (`--host`): run there over ssh, side by side or one after the other, and shown as one. */
 import { EXIT, UserError } from "../errors.ts";
 import type { Addressed } from "../hosts/hosts.ts";
-import { failureOf, type HostResult, mergeRows, notTried, resultOf } from "../hosts/merge.ts";
+import { cutShort, failureOf, type HostResult, mergeRows, notTried, resultOf } from "../hosts/merge.ts";
 import { runOnHost } from "../hosts/remote.ts";
 import { printable } from "../text.ts";
 import { type Command, JSON_OPTION } from "./command.ts";
 import { printJson, printLines, table } from "./output.ts";
-import { endedBySignals } from "./signals.ts";
+import { endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
 /**
  * Runs `bootshare ARGS…` on each host.
  *
  * @param addressed the command line, which begins with the command's name
- * @throws {UserError} `HOSTS_FAILED` when it did not do on all of them; `USAGE` for a command that needs this terminal
+ * @throws {UserError} `HOSTS_FAILED` when it did not do on all of them; `INTERRUPTED`; `USAGE` for a command that needs this terminal
  */
 export async function onHosts(command: Command, { hosts, args, own }: Addressed): Promise<void> {
   const how = command.hosts ?? "side-by-side";
@@ -35,16 +35,20 @@ export async function onHosts(command: Command, { hosts, args, own }: Addressed)
     const wanted = asTable ? withJson(args) : args;
     const shown = asTable || json ? {} : { onLine };
     const answer = await runOnHost(host, wanted, { signal, ...shown });
-    return resultOf(answer, asTable || json);
+    const result = resultOf(answer, asTable || json, command.passThrough === true);
+    return signal.aborted && result.outcome === "unreachable" ? cutShort(host) : result;
   };
-  const askAll = async ({ signal }: AbortController): Promise<HostResult[]> => {
+  const askAll = async ({ signal }: AbortController) => {
     const askOne = async (host: string): Promise<HostResult> => await ask(host, signal);
-    return how === "in-turn" ? await inTurn(hosts, askOne) : await Promise.all(hosts.map(askOne));
+    const results = how === "in-turn" ? await inTurn(hosts, askOne) : await Promise.all(hosts.map(askOne));
+    return { results, interruption: signal.aborted ? signal.reason : undefined };
   };
-  let results: readonly HostResult[] = await endedBySignals(
+  const { results: answers, interruption } = await endedBySignals(
     askAll,
-    (signal) => new UserError("INTERRUPTED", `It was interrupted (${signal}).`),
+    (signal) =>
+      new UserError("INTERRUPTED", `It was interrupted (${signal}).`, { exitCode: SIGNAL_EXIT[signal] }),
   );
+  let results: readonly HostResult[] = answers;
   if (json) printJson(results);
   else if (command.rows !== undefined) {
     const merged = mergeRows(results, command.rows);
@@ -52,7 +56,8 @@ export async function onHosts(command: Command, { hosts, args, own }: Addressed)
     printLines(table(merged.rows));
   }
   const failure = failureOf(results);
-  if (failure !== undefined) throw failure;
+  // It names hosts that did nothing wrong where it was we who ended the connections.
+  if (failure !== undefined) throw interruption ?? failure;
 }
 
 /** From host to host, until one fails. */

@@ -37,8 +37,17 @@ export interface HostResult {
 /** A shell's own exit codes where there is no such program. */
 const NO_PROGRAM: readonly number[] = [126, 127];
 
-/** @param json whether it was asked for JSON */
-export function resultOf(answer: Answer, json: boolean): HostResult {
+/** How shells say that it is bootshare that they could not start: dash, bash, ksh, busybox and csh; zsh and fish. */
+const NO_BOOTSHARE = [
+  /(?:^|[\s:/'"])bootshare['"]?: (?:command )?(?:not found|no such file|permission denied|cannot execute)/i,
+  /(?:not found|no such file or directory|permission denied|unknown command): \S*\bbootshare$/i,
+];
+
+/**
+ * @param json whether it was asked for JSON
+ * @param passThrough whether the exit code may be that of a program that it ran there, which has every code that a shell has
+ */
+export function resultOf(answer: Answer, json: boolean, passThrough = false): HostResult {
   const { host, exitCode, stderr } = answer;
   if (exitCode === SSH_FAILED || exitCode < 0) {
     const why = lastLine(stderr) ?? "the connection broke";
@@ -50,7 +59,8 @@ export function resultOf(answer: Answer, json: boolean): HostResult {
       error: { code: "HOST_UNREACHABLE", sentence: why },
     };
   }
-  if (NO_PROGRAM.includes(exitCode)) {
+  const last = lastLine(stderr) ?? "";
+  if (NO_PROGRAM.includes(exitCode) && (!passThrough || NO_BOOTSHARE.some((said) => said.test(last)))) {
     const sentence = lastLine(stderr) ?? "there is no bootshare";
     return {
       host,
@@ -84,6 +94,12 @@ export function unreadable(host: string): HostResult {
     result: null,
     error: { code: "HOST_UNREADABLE", sentence },
   };
+}
+
+/** A host whose answer did not come, since we were interrupted. */
+export function cutShort(host: string): HostResult {
+  const error = { code: "INTERRUPTED", sentence: "it was interrupted here" };
+  return { host, outcome: "unreachable", exitCode: null, result: null, error };
 }
 
 /** A host that was left out because an earlier one failed. */

@@ -43,17 +43,8 @@ export class Bootshare {
   }
 
   /** Runs it to its end. */
-  async run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-    const child = this.start(...args);
-    let [stdout, stderr] = ["", ""];
-    child.stdout?.on("data", (text) => {
-      stdout += String(text);
-    });
-    child.stderr?.on("data", (text) => {
-      stderr += String(text);
-    });
-    const code = await ended(child);
-    return { code, stdout, stderr };
+  async run(...args: string[]): Promise<Outcome> {
+    return await outcome(this.start(...args));
   }
 
   remove(): void {
@@ -61,6 +52,21 @@ export class Bootshare {
   }
 }
 
-export async function ended(child: ChildProcess): Promise<number | null> {
-  return await new Promise((resolve) => child.on("close", (code) => resolve(code)));
+export interface Outcome {
+  /** null where a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What a program printed by its end. */
+export async function outcome(child: ChildProcess): Promise<Outcome> {
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (text) => {
+    stdout += String(text);
+  });
+  child.stderr?.on("data", (text) => {
+    stderr += String(text);
+  });
+  return await new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
 }

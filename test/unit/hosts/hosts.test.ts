@@ -99,6 +99,30 @@ describe("what came of a host", () => {
     expect(resultOf(given, true)).toMatchObject({ host: "h", ...expected });
   });
 
+  // What a program that was run there returned is told from what the host's shell says.
+  it.each([
+    [127, "sh: 1: bootshare: not found", "no-bootshare"],
+    [126, "sh: 1: bootshare: Permission denied", "no-bootshare"],
+    [127, "bash: line 1: bootshare: command not found", "no-bootshare"],
+    [127, "motd\nbash: /usr/bin/bootshare: No such file or directory\r\n", "no-bootshare"],
+    [127, "-bash: /usr/bin/bootshare: cannot execute: required file not found", "no-bootshare"],
+    [127, "zsh:1: command not found: bootshare", "no-bootshare"],
+    [126, "zsh:1: permission denied: bootshare", "no-bootshare"],
+    [127, "bootshare: Command not found.", "no-bootshare"],
+    [127, "sh: 1: nosuch: not found", "failed"],
+    [127, "sh: 1: bootshare: not found\nand more", "failed"],
+    [127, "sh: 1: not-bootshare: not found", "failed"],
+    [127, "zsh:1: command not found: bootshared", "failed"],
+    [126, "bootshare: deleting it", "failed"],
+    [127, "", "failed"],
+  ])("exec: %d with %j", (exitCode, stderr, outcome) => {
+    const result = resultOf(answer(exitCode, "", stderr), false, true);
+    expect(result).toMatchObject({ outcome, exitCode: outcome === "failed" ? exitCode : null });
+    expect(failureOf([result])?.exitCode).toBe(outcome === "failed" ? exitCode : 5);
+    // A command that runs none never returns these.
+    expect(resultOf(answer(exitCode, "", stderr), false).outcome).toBe("no-bootshare");
+  });
+
   it("makes one table, every cell escaped, and tells which answers it does not understand", () => {
     const results = [
       { ...resultOf(answer(0, '["a"]'), true), host: "one" },
