@@ -1,10 +1,11 @@
 /** The command line program: finds the command, runs it, and prints the error where there is one. */
 import { Option, Command as Program } from "commander";
 import pc from "picocolors";
+import { outliveReaders } from "./commands/closed-output.ts";
 import type { Command } from "./commands/command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { onHosts } from "./commands/on-hosts.ts";
-import { EXIT, errnoOf, UserError } from "./errors.ts";
+import { EXIT, UserError } from "./errors.ts";
 import { takeHosts, type ValueOptions } from "./hosts/hosts.ts";
 import { VERSION } from "./version.ts";
 
@@ -71,11 +72,7 @@ function report(error: unknown): number {
   return EXIT.bug;
 }
 
-// Whoever reads our output may stop reading it ('| head'): that is no error of ours.
-process.stdout.on("error", (error) => {
-  if (errnoOf(error) === "EPIPE") process.exit(process.exitCode ?? EXIT.ok);
-  throw error;
-});
+outliveReaders(process.stdout, process.stderr, (code) => process.exit(code));
 
 /** Runs what the command line says, here or on the hosts that it names. */
 async function main(): Promise<void> {

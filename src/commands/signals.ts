@@ -3,10 +3,29 @@
 /** Ctrl-C, `kill`, and a terminal that is closed. */
 const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-export type EndingSignal = (typeof ENDING)[number];
+/** What ends a command. SIGPIPE never comes, as Node.js ignores it: {@link endRunning} stands for it. */
+export type EndingSignal = (typeof ENDING)[number] | "SIGPIPE";
 
 /** The exit code of a command that a signal ended, as a shell has it: 128 and the signal's number (signal(7)). */
-export const SIGNAL_EXIT: Readonly<Record<EndingSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+export const SIGNAL_EXIT: Readonly<Record<EndingSignal, number>> = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGPIPE: 141,
+  SIGTERM: 143,
+};
+
+/** What ends each {@link endedBySignals} that is under way. */
+const running = new Set<(signal: EndingSignal) => void>();
+
+/**
+ * Ends what {@link endedBySignals} does at the moment, as that signal would.
+ *
+ * @returns false where there is nothing of that kind
+ */
+export function endRunning(signal: EndingSignal): boolean {
+  for (const end of running) end(signal);
+  return running.size > 0;
+}
 
 /**
  * Does something that one of these signals aborts. Further ones change nothing: what was begun is taken back first.
@@ -21,10 +40,14 @@ export async function endedBySignals<T>(
   reasonOf: (signal: EndingSignal) => unknown,
 ): Promise<T> {
   const stop = new AbortController();
+  const end = (signal: EndingSignal): void => {
+    if (!stop.signal.aborted) stop.abort(reasonOf(signal));
+  };
   const onSignal = (signal: NodeJS.Signals): void => {
     const ending = ENDING.find((one) => one === signal);
-    if (ending !== undefined) stop.abort(reasonOf(ending));
+    if (ending !== undefined) end(ending);
   };
+  running.add(end);
   for (const signal of ENDING) process.on(signal, onSignal);
   try {
     return await act(stop);
@@ -32,5 +55,6 @@ export async function endedBySignals<T>(
     throw stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     for (const signal of ENDING) process.off(signal, onSignal);
+    running.delete(end);
   }
 }
