@@ -108,6 +108,8 @@ export function guestPaths(dir: string) {
     drainLock: join(dir, "drain.lock"),
     /** Of a builder alone: since when no builds begin in clones of it (ISO 8601), and "upgrade" where a roll-out wants it. */
     drained: join(dir, "drained"),
+    /** Of a guest that others are to be made from: since when it is being made (ISO 8601); until it is whole, and off. */
+    unfinished: join(dir, "unfinished"),
     /** Of a builder alone: the mirrors that it was made with, and its chroot has. */
     builderMirrors: join(dir, "mirrors.json"),
     /** What apt printed in the guest's last upgrade. Not trusted. */

@@ -5,9 +5,9 @@
 import { statSync } from "node:fs";
 import { EXIT, UserError } from "../errors.ts";
 import { makeBaseGuest, readyAlone } from "../guest/base-guest.ts";
+import { mended } from "../guest/cut-short.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
-import { stopGuest } from "../guest/life.ts";
 import { type DebianArch, isDebianArch } from "../kernel/arch.ts";
 import type { AccelChoice } from "../machine/accel.ts";
 import { hostArch } from "../machine/host.ts";
@@ -71,13 +71,10 @@ export function builderName({ suite, arch }: BuildTarget): string {
   return `builder-${suite}-${arch}`;
 }
 
-/** How long it may take to shut down, in milliseconds. */
-const SHUTDOWN_MS = 300_000;
-
 /**
  * The builder guest, off, and held until it is released; made when there is none, which takes minutes.
  *
- * @param say a line on what is going on; not trusted; only called where it is made, or waited for
+ * @param say a line on what is going on; not trusted; only called where it is made, mended, or waited for
  * @throws {UserError} `BUILDER_DRAINED`, `BUILDER_BUSY`, `BUILDER_UNREADABLE`, and those of a creation
  * @throws the signal's reason when aborted; what was begun is taken back
  */
@@ -90,16 +87,25 @@ export async function ensureBuilder(
   const name = builderName(target);
   return await readyAlone(name, say, signal, async () => {
     if (options.renew) await remove(target);
-    const guest = (await present(target)) ?? (await make(target, options, say, signal));
+    const guest = (await whole(target, say, signal)) ?? (await make(target, options, say, signal));
     requireUndrained(guest);
-    if (guest.status.state !== "shut off") {
-      // Somebody looked into it, or its making was cut short between its boot and its end.
-      await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
-    }
     const mirrors = readBuilderMirrors(guest.paths);
     const ready = { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest), mirrors };
     return { ...ready, release: holdBuilder(name) };
   });
+}
+
+/** The one that is there, off; undefined also where its making was cut short before it was of any use. */
+async function whole(
+  target: BuildTarget,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Guest | undefined> {
+  const guest = await present(target);
+  if (guest === undefined) return undefined;
+  requireUndrained(guest);
+  // Somebody may have looked into it: a builder is kept from nobody's builds for that.
+  return await mended(guest, true, say, signal);
 }
 
 async function present(target: BuildTarget): Promise<Guest | undefined> {

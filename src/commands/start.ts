@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clearUnfinished } from "../guest/cut-short.ts";
 import { findGuest } from "../guest/inventory.ts";
 import { startGuest, waitForGood } from "../guest/life.ts";
 import { defineCommand } from "./command.ts";
@@ -17,6 +18,8 @@ export const start = defineCommand({
   action: async ([name = ""], options) => {
     const guest = await findGuest(name);
     await noteService();
+    // Whatever its making left, it is a person's now.
+    clearUnfinished(guest.paths);
     await startGuest(guest, note);
     if (options.wait) {
       const view = await waitForGood(guest, options.timeout * 1000);

@@ -12,8 +12,9 @@ import { hostArch } from "../machine/host.ts";
 import { type GuestPaths, statePaths } from "../paths.ts";
 import { findSuite } from "../provision/suites.ts";
 import { Creation } from "./create.ts";
+import { clearUnfinished, markUnfinished, mended } from "./cut-short.ts";
 import { DebianDisk } from "./debian-disk.ts";
-import { findGuest } from "./inventory.ts";
+import { findGuest, type Guest } from "./inventory.ts";
 import { stopGuest } from "./life.ts";
 import { withLock } from "./lock.ts";
 import type { CreateOptions } from "./plan.ts";
@@ -36,9 +37,10 @@ export function baseGuestName({ suite, arch }: BaseWishes): string {
 }
 
 /**
- * The name of the base guest for a suite and architecture, which is made where there is none: that takes minutes.
+ * The name of the base guest for a suite and architecture, which is made where there is none, or one whose making was cut short:
+ * that takes minutes. One that a person has running stays as it is.
  *
- * @param say a line on what is going on; only called where it is made, or waited for
+ * @param say a line on what is going on; only called where it is made, mended, or waited for
  * @param beforeBoot sees to the service, which some guests need in their first boot
  * @throws {UserError} those of a creation; nothing is left of it then
  */
@@ -50,7 +52,9 @@ export async function ensureBaseGuest(
 ): Promise<string> {
   const name = baseGuestName(wishes);
   return await readyAlone(name, say, signal, async () => {
-    if (!(await exists(name))) await makeBaseGuest({ ...wishes, name }, say, signal, { beforeBoot });
+    const there = await present(name);
+    const whole = there === undefined ? undefined : await mended(there, false, say, signal);
+    if (whole === undefined) await makeBaseGuest({ ...wishes, name }, say, signal, { beforeBoot });
     return name;
   });
 }
@@ -123,7 +127,10 @@ export async function makeBaseGuest(
     bootTimeout: undefined,
     ...wishes,
   };
-  const creation = new Creation(options, new DebianDisk(options), inFolder);
+  const creation = new Creation(options, new DebianDisk(options), (paths) => {
+    markUnfinished(paths);
+    inFolder(paths);
+  });
   const began = Date.now();
   try {
     for (const { title, run, warning } of creation.steps()) {
@@ -139,16 +146,17 @@ export async function makeBaseGuest(
     signal.throwIfAborted();
     throw error;
   }
-  await stopGuest(await findGuest(name), { force: false, timeoutMs: SHUTDOWN_MS, signal });
+  const guest = await findGuest(name);
+  await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
+  clearUnfinished(guest.paths);
   say(`${name} is made, and off [${Math.round((Date.now() - began) / 1000)} s].`);
 }
 
-async function exists(name: string): Promise<boolean> {
+async function present(name: string): Promise<Guest | undefined> {
   try {
-    await findGuest(name);
-    return true;
+    return await findGuest(name);
   } catch (error) {
-    if (error instanceof UserError && error.code === "GUEST_NOT_FOUND") return false;
+    if (error instanceof UserError && error.code === "GUEST_NOT_FOUND") return undefined;
     throw error;
   }
 }

@@ -24,7 +24,7 @@ import { copyShareImage, mountShare } from "../share/mount.ts";
 import { TRANSPORTS } from "../share/transports.ts";
 import { deleteRemains, type Held, isEphemeral, makeHeldFolder } from "./abandoned.ts";
 import { freezeDisk, makeOverlay, ownDisk, withBases } from "./bases.ts";
-import { sourceRefusal } from "./clone-source.ts";
+import { type SourceFacts, sourceRefusal } from "./clone-source.ts";
 import { requireHook } from "./create.ts";
 import { deleteFolder } from "./delete.ts";
 import { giveIdentity } from "./identity.ts";
@@ -158,8 +158,17 @@ async function make(
 /** The source, which can be cloned as it is; its lock is held. */
 async function requireSource(listed: Guest): Promise<GuestView> {
   const view = look(await findGuest(listed.uuid));
-  const { uuid, name, status, state, paths } = view;
-  const refusal = sourceRefusal({
+  const refusal = sourceRefusal(sourceFacts(view, await snapshotNames(view.uuid)));
+  if (refusal !== undefined) throw refusal;
+  return view;
+}
+
+/** What decides whether a guest can be cloned. @param snapshots their names, not trusted */
+export function sourceFacts(
+  { name, status, state, paths }: GuestView,
+  snapshots: readonly string[],
+): SourceFacts {
+  return {
     name,
     state: status.state,
     saved: status.saved,
@@ -167,10 +176,8 @@ async function requireSource(listed: Guest): Promise<GuestView> {
     everGood: state.good !== undefined,
     worker: existsSync(paths.worker),
     foreign: existsSync(paths.adopted) || isImported(paths),
-    snapshots: await snapshotNames(uuid),
-  });
-  if (refusal !== undefined) throw refusal;
-  return view;
+    snapshots,
+  };
 }
 
 function checkSize(definition: DomainFacts, { memoryBytes, cpus }: CloneOptions): void {

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { appendEvents } from "../../../src/boot/log.ts";
 import { type Builder, type BuilderOptions, ensureBuilder } from "../../../src/builder/base.ts";
 import { UserError } from "../../../src/errors.ts";
 import { makeHeldFolder } from "../../../src/guest/abandoned.ts";
@@ -47,6 +48,14 @@ vi.mock("../../../src/guest/base-guest.ts", async (original) => ({
     mkdirSync(guestPathsOf(UUID).dir, { recursive: true });
     inFolder?.(guestPathsOf(UUID));
     await making;
+    bootWell();
+    domain = "shut off";
+  },
+}));
+vi.mock("../../../src/guest/life.ts", async (original) => ({
+  ...(await original<object>()),
+  stopGuest: async () => {
+    did.push("stopped");
     domain = "shut off";
   },
 }));
@@ -58,6 +67,12 @@ vi.mock("../../../src/guest/delete.ts", async (original) => ({
     domain = undefined;
   },
 }));
+
+/** Puts a good boot into its history. */
+function bootWell(): void {
+  const pair = { id: "0".repeat(32), release: "6.12", kernel: "vmlinuz-6.12", initrd: "initrd.img-6.12" };
+  appendEvents(guestPathsOf(UUID), [{ e: "cloned", from: UUID, pair }]);
+}
 
 function guest(): Guest {
   const status = { state: domain, reason: "", saved: false, asOf: new Date() } as Guest["status"];
@@ -99,6 +114,7 @@ describe("a builder's mirrors", () => {
 
   it("are unknown of an old one", async () => {
     mkdirSync(guestPathsOf(UUID).dir, { recursive: true });
+    bootWell();
     domain = "shut off";
     expect((await ensure()).mirrors).toBeUndefined();
   });
@@ -177,5 +193,36 @@ describe("a builder that is to be made anew", () => {
     await vi.waitFor(async () => await ensure({ renew: true }));
     expect(what().slice(-2)).toEqual(["deleted", "made"]);
     expect(existsSync(use)).toBe(true);
+  });
+});
+
+describe("a builder that is there", () => {
+  const there = (state: string): void => {
+    mkdirSync(guestPathsOf(UUID).dir, { recursive: true });
+    domain = state;
+  };
+
+  it("is shut down where somebody looked into it", async () => {
+    there("running");
+    bootWell();
+    await ensure();
+    expect(did).toEqual(["stopped"]);
+    expect(said).toEqual(["builder-trixie-amd64 is running: it is shut down."]);
+  });
+
+  it.each(["shut off", "running"])("is made anew where no boot of it was ever good: %s", async (state) => {
+    there(state);
+    await ensure();
+    expect(did.map((one) => one.split(" ")[0])).toEqual(["deleted", "made"]);
+    expect(said).toEqual([
+      "No boot of builder-trixie-amd64 was ever good: its making was cut short. It is deleted, and made anew.",
+    ]);
+  });
+
+  it("stays as it is while it is drained, however it is", async () => {
+    there("running");
+    writeFileSync(guestPathsOf(UUID).drained, "2026-01-01T00:00:00.000Z\n");
+    await expect(ensure()).rejects.toMatchObject({ code: "BUILDER_DRAINED" });
+    expect(did).toEqual([]);
   });
 });
