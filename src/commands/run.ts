@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { EXIT, UserError } from "../errors.ts";
 import { ensureBaseGuest } from "../guest/base-guest.ts";
-import { copyIn, copyOut } from "../guest/copy.ts";
+import { checkCopyIn, checkCopyOut } from "../guest/copy.ts";
 import { withEphemeralGuest } from "../guest/ephemeral.ts";
-import { runInGuest } from "../guest/in-guest.ts";
+import { guestArch } from "../guest/plan.ts";
+import { type Copy, runProgram } from "../guest/run-program.ts";
+import { findSuite } from "../provision/suites.ts";
 import { printable } from "../text.ts";
 import { defineCommand } from "./command.ts";
 import {
@@ -96,8 +98,9 @@ export const run = defineCommand({
     }
     const { suite, arch, cpus, timeout, bootTimeout, quiet } = options;
     const memoryBytes = memoryOf(options.memory);
+    const told = (line: string): void => void process.stderr.write(`bootshare: ${printable(line, 1000)}\n`);
     const say = (line: string): void => {
-      if (!quiet) process.stderr.write(`bootshare: ${printable(line, 1000)}\n`);
+      if (!quiet) told(line);
     };
     let ended: number | undefined;
     const reasonOf = (signal: EndingSignal): UserError => {
@@ -105,6 +108,7 @@ export const run = defineCommand({
       return new UserError("INTERRUPTED", `It was interrupted (${signal}).`);
     };
     const act = async (stop: AbortController): Promise<number> => {
+      checkWishes(options);
       await noteService();
       const source =
         options.from ?? (await ensureBaseGuest({ suite, arch }, say, stop.signal, async () => {}));
@@ -119,13 +123,10 @@ export const run = defineCommand({
                 stop.abort(timeUp(command[0] ?? "", timeout));
               }, timeout * 1000);
         try {
-          for (const [from, to] of options.copyIn) await copyIn(guest, from, to, stop.signal);
-          const code = await runInGuest(guest, command, { stdin: "inherit", terminal, signal: stop.signal });
-          for (const [from, to] of options.copyOut) {
-            const { leftOut } = await copyOut(guest, from, to, { signal: stop.signal });
-            for (const one of leftOut) say(`Left out, as it is neither a file nor a folder: ${one}`);
-          }
-          return code;
+          const { copyIn, copyOut } = options;
+          const onLine = (line: string, failed: boolean): void => (failed ? told : say)(line);
+          const how = { copyIn, copyOut, onLine, stdin: "inherit", terminal } as const;
+          return await runProgram(guest, command, how, stop.signal);
         } finally {
           clearTimeout(timer);
         }
@@ -139,15 +140,33 @@ export const run = defineCommand({
   },
 });
 
+interface Wishes {
+  readonly from?: string | undefined;
+  readonly suite: string;
+  readonly arch?: string | undefined;
+  readonly copyIn: readonly Copy[];
+  readonly copyOut: readonly Copy[];
+}
+
+/** Finds out what cannot be done before minutes go into a guest for it. @throws {UserError} */
+export function checkWishes({ from, suite, arch, copyIn, copyOut }: Wishes): void {
+  if (from === undefined) {
+    findSuite(suite);
+    guestArch(arch);
+  }
+  for (const [source, to] of copyIn) checkCopyIn(source, to);
+  for (const [source, to] of copyOut) checkCopyOut(source, to);
+}
+
 function timeUp(program: string, seconds: number): UserError {
   return new UserError("PROGRAM_TIMEOUT", `${printable(program)} did not end within ${seconds} s.`, {
     hint: "--timeout gives it longer.",
   });
 }
 
-/** The program's own exit code and ours must not be taken for each other. */
+/** The program's own exit code and ours must not be taken for each other; a wrong command line is one for every command. */
 function withExitCode(error: unknown, exitCode: number): unknown {
-  if (!(error instanceof UserError)) return error;
+  if (!(error instanceof UserError) || error.exitCode === EXIT.usage) return error;
   const { code, message, hint, detail } = error;
   return new UserError(code, message, {
     exitCode,

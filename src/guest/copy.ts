@@ -14,9 +14,10 @@ import {
   rmSync,
 } from "node:fs";
 import { basename, dirname, join, posix, resolve } from "node:path";
-import { EXIT, errnoOf, messageOf, UserError } from "../errors.ts";
+import { EXIT, messageOf, UserError } from "../errors.ts";
 import { type Transferred, transfer } from "../process.ts";
 import { printable } from "../text.ts";
+import { atTarget, copyTarget } from "./copy-target.ts";
 import type { ReachableGuest } from "./in-guest.ts";
 import { SSH_FAILED, sshArguments } from "./ssh.ts";
 
@@ -43,20 +44,20 @@ const TAKE = `set -e
 cd -- "$1"
 exec tar -cf - -- "./$2"`;
 
+/** Something of the host that can be copied into a guest. */
+export interface CopySource {
+  /** Where it really is: a link that is named is followed. */
+  readonly real: string;
+  /** The name that it has in a folder. */
+  readonly wanted: string;
+}
+
 /**
- * Copies a file or folder of the host into a guest, owned by root there. A link that is named is followed; those in a folder are
- * copied as links.
+ * What {@link copyIn} finds out before it asks the guest.
  *
- * @param to absolute path in the guest. As for cp(1): in it where it is a folder or ends in a slash, else under this very name.
- *   Folders above it are made
- * @throws {UserError} `COPY_SOURCE`, `COPY_FAILED`; the signal's reason
+ * @throws {UserError} `COPY_SOURCE`
  */
-export async function copyIn(
-  guest: ReachableGuest,
-  from: string,
-  to: string,
-  signal?: AbortSignal,
-): Promise<void> {
+export function checkCopyIn(from: string, to: string): CopySource {
   const path = resolve(from);
   let real: string;
   try {
@@ -70,13 +71,31 @@ export async function copyIn(
       },
     );
   }
-  const [name, wanted] = [basename(real), basename(path)];
-  if (name === "" || !posix.isAbsolute(to)) {
+  if (real === "/" || !posix.isAbsolute(to)) {
     throw new UserError("COPY_SOURCE", `${printable(from)} cannot be copied to ${printable(to)}.`, {
       exitCode: EXIT.usage,
       hint: "Name a file or a folder below /, and an absolute path in the guest.",
     });
   }
+  return { real, wanted: basename(path) };
+}
+
+/**
+ * Copies a file or folder of the host into a guest, owned by root there. A link that is named is followed; those in a folder are
+ * copied as links.
+ *
+ * @param to absolute path in the guest. As for cp(1): in it where it is a folder or ends in a slash, else under this very name.
+ *   Folders above it are made
+ * @throws {UserError} those of {@link checkCopyIn}; `COPY_FAILED`; the signal's reason
+ */
+export async function copyIn(
+  guest: ReachableGuest,
+  from: string,
+  to: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { real, wanted } = checkCopyIn(from, to);
+  const name = basename(real);
   const pack = [
     "--create",
     "--file=-",
@@ -103,20 +122,21 @@ export interface CopiedOut {
   readonly leftOut: readonly string[];
 }
 
+/** Where something comes from, and where it goes. */
+export interface CopyPaths {
+  /** Its folder in the guest, and its name there. */
+  readonly folder: string;
+  readonly name: string;
+  /** On the host; nothing is there. */
+  readonly target: string;
+}
+
 /**
- * Copies a file or folder of a guest to the host. Only regular files and folders come out, with their permissions less set-uid
- * and what others may write, owned by whoever calls; no name can lead out of `to`.
+ * What {@link copyOut} finds out before it asks the guest.
  *
- * @param from absolute path in the guest
- * @param to path on the host, where nothing may be. A path that ends in a slash, or is a folder: in it under its own name
- * @throws {UserError} `COPY_SOURCE`, `COPY_TARGET_EXISTS`, `COPY_TOO_LARGE`, `COPY_FAILED`; the signal's reason
+ * @throws {UserError} `COPY_SOURCE`, and those of {@link copyTarget}
  */
-export async function copyOut(
-  guest: ReachableGuest,
-  from: string,
-  to: string,
-  { signal, maxBytes = MAX_OUT_BYTES }: { signal?: AbortSignal | undefined; maxBytes?: number } = {},
-): Promise<CopiedOut> {
+export function checkCopyOut(from: string, to: string): CopyPaths {
   const path = posix.normalize(from).replace(/(?<=.)\/+$/, "");
   const name = posix.basename(path);
   if (!posix.isAbsolute(path) || name === "") {
@@ -128,26 +148,35 @@ export async function copyOut(
       },
     );
   }
-  const target = to.endsWith("/") || isFolder(to) ? join(resolve(to), name) : resolve(to);
-  if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
-    throw new UserError(
-      "COPY_TARGET_EXISTS",
-      `${printable(target)} is there already, and nothing is written over it.`,
-      {
-        exitCode: EXIT.conflict,
-        hint: "Move it away, or name another place.",
-      },
-    );
-  }
-  mkdirSync(dirname(target), { recursive: true });
+  return { folder: posix.dirname(path), name, target: copyTarget(to, name) };
+}
+
+/**
+ * Copies a file or folder of a guest to the host. Only regular files and folders come out, with their permissions less set-uid
+ * and what others may write, owned by whoever calls; no name can lead out of `to`.
+ *
+ * @param from absolute path in the guest
+ * @param to path on the host, where nothing may be. A path that ends in a slash, or is a folder: in it under its own name
+ * @throws {UserError} those of {@link checkCopyOut} and {@link atTarget}; `COPY_TOO_LARGE`, `COPY_FAILED`; the signal's reason
+ */
+export async function copyOut(
+  guest: ReachableGuest,
+  from: string,
+  to: string,
+  { signal, maxBytes = MAX_OUT_BYTES }: { signal?: AbortSignal | undefined; maxBytes?: number } = {},
+): Promise<CopiedOut> {
+  const { folder, name, target } = checkCopyOut(from, to);
+  atTarget(target, () => mkdirSync(dirname(target), { recursive: true }));
   // Beside its place, so that it gets there by a rename.
   const work = join(dirname(target), `.bootshare-${randomBytes(6).toString("hex")}`);
   const inbox = join(work, "inbox");
   try {
-    mkdirSync(work, { mode: 0o700 });
-    mkdirSync(inbox, { mode: 0o700 });
+    atTarget(target, () => {
+      mkdirSync(work, { mode: 0o700 });
+      mkdirSync(inbox, { mode: 0o700 });
+    });
     if (process.getuid?.() === 0) chownSync(inbox, 65534, 65534);
-    const get = ["sh", "-c", TAKE, "take", posix.dirname(path), name];
+    const get = ["sh", "-c", TAKE, "take", folder, name];
     const unpack = [
       "--extract",
       "--file=-",
@@ -192,7 +221,7 @@ export async function copyOut(
         },
       );
     }
-    renameSync(arrived, target);
+    atTarget(target, () => renameSync(arrived, target));
     return { leftOut };
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -222,15 +251,6 @@ function tame(path: string, shown: string, leftOut: string[]): boolean {
   }
   chmodSync(path, mode & ~process.umask());
   return true;
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return lstatSync(realpathSync(path)).isDirectory();
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
 }
 
 function copyFailed(what: string, { from, to, stderr }: Transferred): UserError {

@@ -183,7 +183,8 @@ export function archPhrase(arch: DebianArch, kernelArch: DebianArch): string {
   return kernelArch === arch ? arch : `${arch} under an ${kernelArch} kernel`;
 }
 
-function guestArch(asked: string | undefined): DebianArch {
+/** @param asked as a person typed it; undefined for the host's. @throws {UserError} `ARCH_UNKNOWN` */
+export function guestArch(asked: string | undefined): DebianArch {
   const arch = asked ?? hostArch();
   if (isDebianArch(arch)) return arch;
   throw new UserError("ARCH_UNKNOWN", `bootshare makes no guests of architecture ${printable(arch)}.`, {
