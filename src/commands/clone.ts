@@ -58,7 +58,7 @@ export const clone = defineCommand({
     try {
       for (const one of names) {
         const began = Date.now();
-        const guest = await cloneGuest(source, { name: one, memoryBytes, cpus });
+        const guest = await cloneGuest(source, { name: one, memoryBytes, cpus, tell: note });
         made.push(guest);
         if (json) continue;
         printLines([

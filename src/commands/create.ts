@@ -205,7 +205,7 @@ async function createClone(source: string, name: string, wishes: CloneWishes): P
   await endedBySignals(async ({ signal }) => {
     await noteService();
     const memoryBytes = memoryOf(memory);
-    const guest = await cloneGuest(source, { name, memoryBytes, cpus });
+    const guest = await cloneGuest(source, { name, memoryBytes, cpus, tell: note });
     try {
       changePolicy(guest.paths, { tries, bootTimeout: seconds });
       const { accel } = await definitionOf(guest);

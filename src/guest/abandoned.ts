@@ -15,14 +15,15 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../errors.ts";
+import { errnoOf, messageOf } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
 import { domainStatuses } from "../libvirt/virsh.ts";
 import { type GuestPaths, guestPaths, guestPathsOf, statePaths } from "../paths.ts";
 import { tryLock } from "../process.ts";
+import { printable } from "../text.ts";
 import { removeUnusedBases } from "./bases.ts";
 import type { Ephemeral } from "./decide.ts";
-import { deleteFolder, removeFolder } from "./delete.ts";
+import { deleteFolder, removeGuestFolder } from "./delete.ts";
 import { cutPower, forgetDomain } from "./forget.ts";
 import { guestFolders } from "./inventory.ts";
 
@@ -100,6 +101,11 @@ export function isEphemeral(paths: GuestPaths): boolean {
 
 /** Deletes an abandoned guest with its domain, where it has one. One that somebody holds is left alone. */
 export async function deleteAbandoned(uuid: string): Promise<void> {
+  await deleteUnheld(uuid);
+  await removeUnusedBases();
+}
+
+async function deleteUnheld(uuid: string): Promise<void> {
   const fd = openLock(guestPathsOf(uuid));
   if (fd === undefined) return;
   try {
@@ -112,21 +118,57 @@ export async function deleteAbandoned(uuid: string): Promise<void> {
   } finally {
     closeSync(fd);
   }
-  await removeUnusedBases();
 }
 
-/** Deletes what killed commands have left that is no guest: folders without a domain, and bases that nothing stands on. */
-export async function deleteRemains(): Promise<void> {
-  const { guests } = statePaths();
-  const abandoned = guestFolders().filter((uuid) => ephemeralState(guestPathsOf(uuid)) === "abandoned");
-  for (const uuid of abandoned) await deleteAbandoned(uuid);
+/** What a killed command has left, and cannot be removed. */
+export interface Remnant {
+  /** Of a folder in `guests/`, so a guest's UUID mostly; or the folder of the bases. */
+  readonly name: string;
+  /** Why: a sentence. Not trusted. */
+  readonly problem: string;
+}
+
+/** What is said of it, printable. */
+export function remnantSentence({ name, problem }: Remnant): string {
+  return `What a killed command has left, ${printable(name)}, cannot be removed: ${printable(problem, 1000)}`;
+}
+
+/**
+ * Deletes what killed commands have left that is no guest: folders without a domain, and bases that nothing stands on. Each by
+ * itself: one that cannot be deleted keeps nobody from the others, nor from what comes next.
+ *
+ * @param tell what could not be deleted, and why; it is tried again by whoever comes next
+ */
+export async function deleteRemains(tell: (remnant: Remnant) => void): Promise<void> {
+  const { guests, bases } = statePaths();
+  for (const uuid of guestFolders()) {
+    await told(uuid, join(guests, uuid), tell, async () => {
+      if (ephemeralState(guestPathsOf(uuid)) === "abandoned") await deleteUnheld(uuid);
+    });
+  }
   for (const name of readdirSync(guests)) {
     if (!PASSING.some((prefix) => name.startsWith(prefix))) continue;
     const folder = join(guests, name);
-    const changed = statSync(folder, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
-    if (Date.now() - changed > PASSING_MS) await removeFolder(folder);
+    await told(name, folder, tell, async () => {
+      const changed = statSync(folder, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
+      if (Date.now() - changed > PASSING_MS) await removeGuestFolder(folder);
+    });
   }
-  await removeUnusedBases();
+  await told(bases, bases, tell, removeUnusedBases);
+}
+
+/** Does something about what lies at a path, and tells of a failure unless somebody else has removed that meanwhile. */
+async function told(
+  name: string,
+  path: string,
+  tell: (remnant: Remnant) => void,
+  act: () => Promise<void>,
+): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (existsSync(path)) tell({ name, problem: messageOf(error) });
+  }
 }
 
 function openLock(paths: GuestPaths): number | undefined {

@@ -22,7 +22,7 @@ import { requireFree } from "../provision/free-space.ts";
 import { asGuestRoot } from "../provision/user-namespace.ts";
 import { copyShareImage, mountShare } from "../share/mount.ts";
 import { TRANSPORTS } from "../share/transports.ts";
-import { deleteRemains, type Held, isEphemeral, makeHeldFolder } from "./abandoned.ts";
+import { deleteRemains, type Held, isEphemeral, makeHeldFolder, remnantSentence } from "./abandoned.ts";
 import { freezeDisk, makeOverlay, ownDisk, withBases } from "./bases.ts";
 import { type SourceFacts, sourceRefusal } from "./clone-source.ts";
 import { requireHook } from "./create.ts";
@@ -30,6 +30,7 @@ import { deleteFolder } from "./delete.ts";
 import { giveIdentity } from "./identity.ts";
 import { isImported } from "./import-record.ts";
 import { findGuest, type Guest, type GuestView, look } from "./inventory.ts";
+import type { Tell } from "./life.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "./lock.ts";
 import { randomMac } from "./mac.ts";
 import { checkName, lockName, requireFreeName } from "./name.ts";
@@ -43,6 +44,8 @@ export interface CloneOptions {
   readonly cpus?: number | undefined;
   /** For its metadata: what it is for, a plain word. */
   readonly role?: string | undefined;
+  /** Told what a person should know beside: what killed commands have left, and cannot be removed. */
+  readonly tell?: Tell | undefined;
 }
 
 /** What a clone takes beside what is copied, in bytes: an empty overlay, logs, keys. */
@@ -78,7 +81,7 @@ export async function makeClone(
   const listed = await findGuest(source, domains);
   // A user's guests do without it (launch.ts).
   if (workMode().name === "system") await requireHook();
-  await deleteRemains();
+  await deleteRemains((remnant) => options.tell?.(remnantSentence(remnant)));
   const unlock = lockName(options.name);
   try {
     await requireFreeName(options.name, domains);

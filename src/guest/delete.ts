@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { appendEvents } from "../boot/log.ts";
 import { EXIT, UserError } from "../errors.ts";
 import { domainStatuses } from "../libvirt/virsh.ts";
-import { guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
+import { guestPaths, guestPathsOf, statePaths, UUID_PATTERN } from "../paths.ts";
 import { removeTree } from "../provision/bootstrap.ts";
 import { unmountShare } from "../share/mount.ts";
 import { removeUnusedBases } from "./bases.ts";
@@ -79,12 +79,23 @@ export function deletedFolder(uuid: string): string {
   return join(statePaths().guests, `.deleted-${uuid}`);
 }
 
+/**
+ * Removes what was a guest's folder, under the name that it has by now. Its share is mounted there where somebody looked at the
+ * guest between the unmounting and the renaming of its folder.
+ *
+ * @throws {UserError} `SHARE_NOT_UNMOUNTED`, `FOLDER_LEFT`
+ */
+export async function removeGuestFolder(folder: string): Promise<void> {
+  unmountShare(guestPaths(folder).share);
+  await removeFolder(folder);
+}
+
 /** Removes a guest's folder. Renamed first, so that half a folder is never taken for a guest. */
 export async function deleteFolder(uuid: string): Promise<void> {
   const doomed = deletedFolder(uuid);
   const { dir, share } = guestPathsOf(uuid);
   unmountShare(share);
-  await removeFolder(doomed);
+  await removeGuestFolder(doomed);
   await rename(dir, doomed);
-  await removeFolder(doomed);
+  await removeGuestFolder(doomed);
 }

@@ -54,7 +54,7 @@ export async function withEphemeralGuest<T>(
   const { source, purpose, onPhase = () => {}, ...rest } = options;
   const name = `${purpose}-${randomBytes(4).toString("hex")}`;
   onPhase(`cloning ${source}`);
-  const { guest, held } = await makeClone(source, { ...rest, name }, true);
+  const { guest, held } = await makeClone(source, { tell: onPhase, ...rest, name }, true);
   try {
     signal.throwIfAborted();
     onPhase("booting");

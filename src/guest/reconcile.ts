@@ -4,7 +4,7 @@ import { appendEvents, readEvents } from "../boot/log.ts";
 import { presentMoment } from "../boot/moment.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { destroyDomain } from "../libvirt/virsh.ts";
-import { deleteAbandoned, deleteRemains, ephemeralState } from "./abandoned.ts";
+import { deleteAbandoned, deleteRemains, ephemeralState, type Remnant } from "./abandoned.ts";
 import { type Action, decide } from "./decide.ts";
 import { findGuest, type Guest, type GuestView, listGuests, look } from "./inventory.ts";
 import { launch } from "./launch.ts";
@@ -85,14 +85,17 @@ function assess(guest: Guest, hostStopping: boolean): { view: GuestView; action:
  * Looks at every guest once, and does what is to be done. A guest that a command is changing is left for the next time;
  * one whose folder cannot be read keeps nobody else from being looked at.
  *
+ * @param tell what killed commands have left, and cannot be removed
  * @returns the guests as they are after that, without those that could not be read
  * @throws {UserError} `LIBVIRT_UNREACHABLE` while libvirt does not answer
  */
 export async function reconcileAll(
   hostStopping: boolean,
   report: (done: Reconciled) => void,
+  tell: (remnant: Remnant) => void,
 ): Promise<GuestView[]> {
   const views: GuestView[] = [];
+  const troubled = new Set<string>();
   for (const listed of await listGuests()) {
     try {
       const { view, action } = assess(listed, hostStopping);
@@ -112,10 +115,14 @@ export async function reconcileAll(
       // Deleted since it was listed.
       if (!existsSync(listed.paths.dir)) continue;
       if (error instanceof UserError && error.code === "LIBVIRT_UNREACHABLE") throw error;
+      troubled.add(listed.uuid);
       report({ guest: listed, action: undefined, problem: messageOf(error) });
     }
   }
-  await deleteRemains();
+  await deleteRemains((remnant) => {
+    // That it cannot be deleted was just said.
+    if (!troubled.has(remnant.name)) tell(remnant);
+  });
   return views;
 }
 

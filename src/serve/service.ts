@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ensureForwards } from "../builder/forwards.ts";
 import { EXIT, messageOf, UserError } from "../errors.ts";
 import { makeStateFolder } from "../folders.ts";
+import { remnantSentence } from "../guest/abandoned.ts";
 import { isHostStopping } from "../guest/host.ts";
 import { type GuestView, look } from "../guest/inventory.ts";
 import { type Reconciled, reconcileAll } from "../guest/reconcile.ts";
@@ -51,6 +52,7 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
   let trouble = "";
   let failures = new Map<string, string>();
   let closed = new Map<string, string>();
+  let left = new Map<string, string>();
   try {
     while (!signal.aborted) {
       // These files say that there is something to look at, no more; the round looks at everything.
@@ -59,14 +61,20 @@ export async function runService(signal: AbortSignal, log: (line: string) => voi
       let pause = ROUND_MS;
       try {
         const problems = new Map<string, string>();
-        views = await reconcileAll(await isHostStopping(), (done) => {
+        const remnants = new Map<string, string>();
+        const report = (done: Reconciled): void => {
           if (done.problem !== undefined) problems.set(done.guest.uuid, done.problem);
           if (done.reshaped !== undefined) log(`${done.guest.name}: ${done.reshaped}`);
           // The same trouble, round after round, is said once.
           if (done.problem === undefined || failures.get(done.guest.uuid) !== done.problem)
             log(sentence(done));
+        };
+        views = await reconcileAll(await isHostStopping(), report, (remnant) => {
+          remnants.set(remnant.name, remnant.problem);
+          if (left.get(remnant.name) !== remnant.problem) log(remnantSentence(remnant));
         });
         failures = problems;
+        left = remnants;
         closed = await forwardAll(views, closed, log);
         if (trouble !== "") log("that is over: all guests were looked at");
         trouble = "";

@@ -21,7 +21,7 @@ import { copyNames } from "../../share/copy.ts";
 import { withFolder } from "../../share/open.ts";
 import { checkedName, createSymlink } from "../../share/place.ts";
 import { printable } from "../../text.ts";
-import { deletedFolder, deleteFolder, removeFolder } from "../delete.ts";
+import { deletedFolder, deleteFolder, removeGuestFolder } from "../delete.ts";
 import { findGuest, guestFolders } from "../inventory.ts";
 import { LOCK_WAIT_MS, withGuestLock } from "../lock.ts";
 import type { Step } from "./adopt.ts";
@@ -171,7 +171,7 @@ export async function undo({ subject, back, hook }: UndoPlan, step: Step): Promi
   }
   step("remove the guest's folder");
   if (existsSync(paths.dir)) await deleteFolder(uuid);
-  for (const folder of halfFolders(uuid)) await removeFolder(folder);
+  for (const folder of halfFolders(uuid)) await removeGuestFolder(folder);
   return notes;
 }
 
