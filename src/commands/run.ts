@@ -12,6 +12,7 @@ import {
   bootTimeoutSchema,
   cpusSchema,
   isTerminal,
+  MAX_TIMER_S,
   memoryOf,
   noteService,
   REACHABLE_OPTION,
@@ -62,7 +63,10 @@ export const run = defineCommand({
     },
     { flags: "--memory <size>", text: "memory (default: as the guest that is cloned)" },
     { flags: "--cpus <count>", text: "virtual CPUs (default: as the guest that is cloned)" },
-    { flags: "--timeout <seconds>", text: "end the program after so many seconds (default: no limit)" },
+    {
+      flags: "--timeout <seconds>",
+      text: "end the program after so many seconds, the copies not counted (default: no limit)",
+    },
     REACHABLE_OPTION,
     { flags: "--quiet", text: "say nothing of the machine" },
   ],
@@ -83,7 +87,11 @@ export const run = defineCommand({
     copyOut: copySchema,
     memory: z.string().optional(),
     cpus: cpusSchema,
-    timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
+    timeout: z.coerce
+      .number({ error: "a number of seconds" })
+      .positive()
+      .max(MAX_TIMER_S, { error: `at most ${MAX_TIMER_S} seconds (24 days)` })
+      .optional(),
     bootTimeout: bootTimeoutSchema,
     quiet: z.boolean().default(false),
   }),
@@ -115,26 +123,20 @@ export const run = defineCommand({
       const wishes = { source, purpose: "run", memoryBytes, cpus, bootTimeout, onPhase: say };
       return await withEphemeralGuest(wishes, stop.signal, async (guest) => {
         const terminal = isTerminal();
-        const timer =
+        const { copyIn, copyOut } = options;
+        const onLine = (line: string, failed: boolean): void => (failed ? told : say)(line);
+        const limit =
           timeout === undefined
             ? undefined
-            : setTimeout(() => {
-                ended ??= EXIT.programTimeout;
-                stop.abort(timeUp(command[0] ?? "", timeout));
-              }, timeout * 1000);
-        try {
-          const { copyIn, copyOut } = options;
-          const onLine = (line: string, failed: boolean): void => (failed ? told : say)(line);
-          const how = { copyIn, copyOut, onLine, stdin: "inherit", terminal } as const;
-          return await runProgram(guest, command, how, stop.signal);
-        } finally {
-          clearTimeout(timer);
-        }
+            : { ms: timeout * 1000, reason: timeUp(command[0] ?? "", timeout) };
+        const how = { copyIn, copyOut, limit, onLine, stdin: "inherit", terminal } as const;
+        return await runProgram(guest, command, how, stop.signal);
       });
     };
     try {
       return await endedBySignals(act, reasonOf);
     } catch (error) {
+      if (error instanceof UserError && error.exitCode === EXIT.programTimeout) throw error;
       throw withExitCode(error, ended ?? EXIT.machine);
     }
   },
@@ -160,6 +162,7 @@ export function checkWishes({ from, suite, arch, copyIn, copyOut }: Wishes): voi
 
 function timeUp(program: string, seconds: number): UserError {
   return new UserError("PROGRAM_TIMEOUT", `${printable(program)} did not end within ${seconds} s.`, {
+    exitCode: EXIT.programTimeout,
     hint: "--timeout gives it longer.",
   });
 }

@@ -14,6 +14,9 @@ export function timeoutOption(seconds: number, what: string): OptionText {
   return { flags: "--timeout <seconds>", text: `${what} after this many seconds (default ${seconds})` };
 }
 
+/** The longest that a timer of Node.js takes, in seconds: one that is set to more fires at once. */
+export const MAX_TIMER_S = Math.floor((2 ** 31 - 1) / 1000);
+
 export function timeoutSchema(seconds: number) {
   return z.coerce.number({ error: "a number of seconds" }).positive().default(seconds);
 }

@@ -59,6 +59,13 @@ describe("what is found out before a guest is made", () => {
     expect(() => checkWishes({ ...wishes, from: "g", suite: "nosuch" })).not.toThrow();
   });
 
+  it.each(["2147484", "1e300"])("--timeout %s is more than a timer takes", async (timeout) => {
+    await expect(run.run?.(["--", "true"], { timeout })).rejects.toMatchObject({
+      message: "--timeout: at most 2147483 seconds (24 days).",
+      exitCode: 2,
+    });
+  });
+
   // docs/exit-codes.md.
   it.each([
     [{ suite: "nosuch" }, 2],

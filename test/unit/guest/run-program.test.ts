@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { UserError } from "../../../src/errors.ts";
 import type { ReachableGuest } from "../../../src/guest/in-guest.ts";
 import { type ProgramOptions, runProgram } from "../../../src/guest/run-program.ts";
 import { guestPathsOf } from "../../../src/paths.ts";
@@ -84,4 +85,38 @@ it("throws the signal's reason, and copies nothing more", async () => {
   setTimeout(() => stop.abort(reason), 300);
   expect(await program("echo 1 >one; exec sleep 2", {}, stop.signal)).toBe(reason);
   expect([readdirSync(at("host")), told]).toEqual([[], []]);
+});
+
+const limited = (ms: number) => ({ ms, reason: new UserError("PROGRAM_TIMEOUT", "Its time was up.") });
+
+it("copies out what there is when the time is up, and then says so", async () => {
+  const limit = limited(2000);
+  expect(await program("echo 1 >one; exec sleep 4", { limit })).toBe(limit.reason);
+  expect(readdirSync(at("host"))).toEqual(["one"]);
+  expect(told.map(([line]) => line)).toEqual(
+    ["gone", "two"].map((name) => `${NOT_COPIED(name)} [COPY_FAILED]`),
+  );
+});
+
+it("counts the program's time alone", async () => {
+  writeFileSync(at("host", "in"), "text");
+  // Slow in the copies, as they are tar's.
+  writeFileSync(
+    at("bin", "ssh"),
+    '#!/bin/sh\nfor last; do :; done\ncase $last in *tar*) sleep 4 ;; esac\nexec sh -c "$last"\n',
+  );
+  const copies: Partial<ProgramOptions> = {
+    limit: limited(3000),
+    copyIn: [[at("host", "in"), at("guest", "in")]],
+    copyOut: [[at("guest", "in"), at("host", "out")]],
+  };
+  expect(await program("exit 3", copies)).toBe(3);
+  expect(readFileSync(at("host", "out"), "utf8")).toBe("text");
+});
+
+it("an interruption is one, whatever its time", async () => {
+  const stop = new AbortController();
+  const reason = new Error("interrupted");
+  setTimeout(() => stop.abort(reason), 300);
+  expect(await program("exec sleep 2", { limit: limited(60_000) }, stop.signal)).toBe(reason);
 });
