@@ -27,6 +27,7 @@ import {
   note,
   noteService,
   REACHABLE_OPTION,
+  timerSchema,
 } from "./shared.ts";
 import { endedBySignals } from "./signals.ts";
 
@@ -78,7 +79,7 @@ export const build = defineCommand({
     arch: z.string().optional(),
     output: z.string().default("."),
     jobs: z.coerce.number({ error: "a number of guests" }).int().min(1).max(64).default(1),
-    timeout: z.coerce.number({ error: "a number of seconds" }).positive().optional(),
+    timeout: timerSchema,
     bootTimeout: bootTimeoutSchema,
     archAny: z.boolean().default(false),
     archAll: z.boolean().default(false),

@@ -12,10 +12,10 @@ import {
   bootTimeoutSchema,
   cpusSchema,
   isTerminal,
-  MAX_TIMER_S,
   memoryOf,
   noteService,
   REACHABLE_OPTION,
+  timerSchema,
 } from "./shared.ts";
 import { type EndingSignal, endedBySignals, SIGNAL_EXIT } from "./signals.ts";
 
@@ -87,11 +87,7 @@ export const run = defineCommand({
     copyOut: copySchema,
     memory: z.string().optional(),
     cpus: cpusSchema,
-    timeout: z.coerce
-      .number({ error: "a number of seconds" })
-      .positive()
-      .max(MAX_TIMER_S, { error: `at most ${MAX_TIMER_S} seconds (24 days)` })
-      .optional(),
+    timeout: timerSchema,
     bootTimeout: bootTimeoutSchema,
     quiet: z.boolean().default(false),
   }),

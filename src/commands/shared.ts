@@ -15,7 +15,14 @@ export function timeoutOption(seconds: number, what: string): OptionText {
 }
 
 /** The longest that a timer of Node.js takes, in seconds: one that is set to more fires at once. */
-export const MAX_TIMER_S = Math.floor((2 ** 31 - 1) / 1000);
+const MAX_TIMER_S = Math.floor((2 ** 31 - 1) / 1000);
+
+/** A time that a timer is set to, in seconds. */
+export const timerSchema = z.coerce
+  .number({ error: "a number of seconds" })
+  .positive()
+  .max(MAX_TIMER_S, { error: `at most ${MAX_TIMER_S} seconds (24 days)` })
+  .optional();
 
 export function timeoutSchema(seconds: number) {
   return z.coerce.number({ error: "a number of seconds" }).positive().default(seconds);
