@@ -15,17 +15,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { copyIn, copyOut } from "../../../src/guest/copy.ts";
-import type { ReachableGuest } from "../../../src/guest/in-guest.ts";
-import { guestPathsOf } from "../../../src/paths.ts";
+import { guest } from "./reachable.ts";
 
-const UUID = "11111111-2222-4333-8444-555555555555";
-const guest: ReachableGuest = {
-  uuid: UUID,
-  name: "g",
-  status: { state: "running", reason: "booted", saved: false },
-  paths: guestPathsOf(UUID),
-  endpoint: { host: "127.0.0.1", port: 1 },
-};
 let folder: string;
 const path = process.env["PATH"] ?? "";
 const at = (...names: string[]): string => join(folder, ...names);

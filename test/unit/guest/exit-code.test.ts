@@ -2,17 +2,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type ReachableGuest, runInGuest } from "../../../src/guest/in-guest.ts";
-import { guestPathsOf } from "../../../src/paths.ts";
+import { runInGuest } from "../../../src/guest/in-guest.ts";
+import { guest } from "./reachable.ts";
 
-const UUID = "11111111-2222-4333-8444-555555555555";
-const guest: ReachableGuest = {
-  uuid: UUID,
-  name: "g",
-  status: { state: "running", reason: "booted", saved: false },
-  paths: guestPathsOf(UUID),
-  endpoint: { host: "127.0.0.1", port: 1 },
-};
 const path = process.env["PATH"] ?? "";
 let folder: string;
 const marks = (): string[] => readdirSync(join(folder, "run"));

@@ -4,18 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { UserError } from "../../../src/errors.ts";
-import type { ReachableGuest } from "../../../src/guest/in-guest.ts";
 import { type ProgramOptions, runProgram } from "../../../src/guest/run-program.ts";
-import { guestPathsOf } from "../../../src/paths.ts";
+import { guest } from "./reachable.ts";
 
-const UUID = "11111111-2222-4333-8444-555555555555";
-const guest: ReachableGuest = {
-  uuid: UUID,
-  name: "g",
-  status: { state: "running", reason: "booted", saved: false },
-  paths: guestPathsOf(UUID),
-  endpoint: { host: "127.0.0.1", port: 1 },
-};
 const path = process.env["PATH"] ?? "";
 let folder: string;
 let told: [string, boolean][];
