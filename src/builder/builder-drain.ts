@@ -12,7 +12,7 @@ import { heldFrom } from "../guest/abandoned.ts";
 import type { Guest } from "../guest/inventory.ts";
 import type { GuestPaths } from "../paths.ts";
 import { printable } from "../text.ts";
-import { type Drainer, takenBack, type WorkerKind } from "./worker-kind.ts";
+import { type Drainer, drainerOf, takenBack, type WorkerKind } from "./worker-kind.ts";
 
 /** What a builder's domain is for, in its metadata. */
 export const BUILDER_ROLE = "builder";
@@ -25,7 +25,7 @@ export const BUILDER: WorkerKind = {
     const { paths, name, uuid } = guest;
     // Before the builds are counted: a build that counts as one later sees this (requireUndrained).
     const before = readDrained(paths);
-    const whose: Drainer = by === "upgrade" && (before?.by ?? by) === "upgrade" ? "upgrade" : "person";
+    const whose = drainerOf(before?.by, by);
     if (before?.by !== whose) {
       const since = before?.since ?? new Date().toISOString();
       replaceFile(paths.drained, whose === "upgrade" ? `${since} upgrade\n` : `${since}\n`);

@@ -14,6 +14,7 @@ import {
   type Drainer,
   type DrainOptions,
   type DrainState,
+  drainerOf,
   takenBack,
   type Undrained,
   type WorkerKind,
@@ -61,8 +62,7 @@ export const OBS_WORKER: WorkerKind = {
   async undrain(guest, by): Promise<Undrained> {
     requireRunning(guest);
     return await withDrainLock(guest, async () => {
-      const { drained, drainedBy: whose } = workerOf(guest);
-      if (by === "upgrade" && drained !== undefined && whose !== by) return "kept";
+      if (by === "upgrade" && drainerIn(workerOf(guest)) === "person") return "kept";
       await call(guest, ["undrain"]);
       await change(guest, ({ drained: _since, drainedBy: _by, ...rest }) => rest);
       return "back";
@@ -84,14 +84,16 @@ function workerOf({ paths }: Guest): Worker {
   return worker;
 }
 
-/** A worker that is drained, and by whose wish. A person's outlasts a roll-out's; since when stays as it is. */
+/** By whose wish a worker is drained; undefined for one that is not. */
+function drainerIn({ drained, drainedBy: by }: Worker): Drainer | undefined {
+  return drained === undefined ? undefined : (by ?? "person");
+}
+
+/** A worker that is drained. Since when stays as it is. */
 function drainedBy(worker: Worker, by: Drainer, now: Date): Worker {
-  const { drainedBy: before, ...rest } = worker;
-  const drained = worker.drained ?? now.toISOString();
-  const whose = worker.drained === undefined ? by : (before ?? "person");
-  return by === "upgrade" && whose === "upgrade"
-    ? { ...rest, drained, drainedBy: whose }
-    : { ...rest, drained };
+  const whose = drainerOf(drainerIn(worker), by);
+  const { drainedBy: _before, drained = now.toISOString(), ...rest } = worker;
+  return whose === "upgrade" ? { ...rest, drained, drainedBy: whose } : { ...rest, drained };
 }
 
 /** Writes down what a guest works for, changed. */

@@ -12,6 +12,11 @@ export type DrainState = "active" | "draining" | "drained";
 /** Whose wish a drain is. What a person drained, no roll-out puts back. */
 export type Drainer = "person" | "upgrade";
 
+/** Whose wish a drain is that is asked for, perhaps once more. @param before whose it is already, where there is one */
+export function drainerOf(before: Drainer | undefined, by: Drainer): Drainer {
+  return before === "person" ? before : by;
+}
+
 export interface DrainOptions {
   readonly by: Drainer;
   /** How long to wait for running jobs, in milliseconds. */
