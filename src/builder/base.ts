@@ -4,7 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { EXIT, UserError } from "../errors.ts";
-import { makeBaseGuest, readyAlone } from "../guest/base-guest.ts";
+import { guestIfAny, makeBaseGuest, readyAlone } from "../guest/base-guest.ts";
 import { mended } from "../guest/cut-short.ts";
 import { deleteGuest } from "../guest/delete.ts";
 import { definitionOf, findGuest, type Guest } from "../guest/inventory.ts";
@@ -90,8 +90,7 @@ export async function ensureBuilder(
     const guest = (await whole(target, say, signal)) ?? (await make(target, options, say, signal));
     requireUndrained(guest);
     const mirrors = readBuilderMirrors(guest.paths);
-    const ready = { ...target, guest: await findGuest(guest.uuid), ageMs: ageOf(guest), mirrors };
-    return { ...ready, release: holdBuilder(name) };
+    return { ...target, guest, ageMs: ageOf(guest), mirrors, release: holdBuilder(name) };
   });
 }
 
@@ -110,13 +109,8 @@ async function whole(
 
 async function present(target: BuildTarget): Promise<Guest | undefined> {
   const name = builderName(target);
-  let guest: Guest;
-  try {
-    guest = await findGuest(name);
-  } catch (error) {
-    if (error instanceof UserError && error.code === "GUEST_NOT_FOUND") return undefined;
-    throw error;
-  }
+  const guest = await guestIfAny(name);
+  if (guest === undefined) return undefined;
   const { metadata, userland } = await definitionOf(guest);
   if (metadata?.suite === target.suite && userland === target.arch) return guest;
   throw new UserError(

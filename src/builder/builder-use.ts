@@ -4,10 +4,9 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { EXIT, UserError } from "../errors.ts";
-import { makeStateFolder } from "../folders.ts";
 import { heldFrom } from "../guest/abandoned.ts";
 import type { Guest } from "../guest/inventory.ts";
-import { builderUseLock, statePaths } from "../paths.ts";
+import { builderUseLock } from "../paths.ts";
 import { tryLock, tryShare } from "../process.ts";
 
 /**
@@ -52,6 +51,5 @@ export async function whileUnused(
 
 /** The file stays, whatever becomes of the builder: who removed it would take it from somebody who has it open. */
 function openUse(name: string): number {
-  makeStateFolder(statePaths().root);
   return openSync(builderUseLock(name), "a", 0o600);
 }

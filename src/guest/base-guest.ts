@@ -52,7 +52,7 @@ export async function ensureBaseGuest(
 ): Promise<string> {
   const name = baseGuestName(wishes);
   return await readyAlone(name, say, signal, async () => {
-    const there = await present(name);
+    const there = await guestIfAny(name);
     const whole = there === undefined ? undefined : await mended(there, false, say, signal);
     if (whole === undefined) await makeBaseGuest({ ...wishes, name }, say, signal, { beforeBoot });
     return name;
@@ -152,7 +152,8 @@ export async function makeBaseGuest(
   say(`${name} is made, and off [${Math.round((Date.now() - began) / 1000)} s].`);
 }
 
-async function present(name: string): Promise<Guest | undefined> {
+/** The guest of that name, where there is one. @throws {UserError} `GUEST_COPY` */
+export async function guestIfAny(name: string): Promise<Guest | undefined> {
   try {
     return await findGuest(name);
   } catch (error) {

@@ -44,6 +44,7 @@ export function remedyFor(facts: SourceFacts, nobodys: boolean): Remedy {
 /**
  * Mends what a making that was cut short has left. The caller makes the guest ready alone (base-guest.ts), so no making of it goes on.
  *
+ * @param guest as it is at this moment
  * @param ours it is nobody's also without the mark
  * @param say gets a line where something is done
  * @returns undefined where nothing could be made of it, and it was deleted
@@ -55,7 +56,7 @@ export async function mended(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Guest | undefined> {
-  const view = look(await findGuest(guest.uuid));
+  const view = look(guest);
   const nobodys = ours || existsSync(guest.paths.unfinished);
   // Whether it has snapshots is for who clones it.
   switch (remedyFor(sourceFacts(view, []), nobodys)) {
@@ -74,10 +75,10 @@ export async function mended(
     case "stop":
       say(`${guest.name} is ${view.status.state}: it is shut down.`);
       await stopGuest(guest, { force: false, timeoutMs: SHUTDOWN_MS, signal });
-      break;
+      clearUnfinished(guest.paths);
+      return await findGuest(guest.uuid);
     case "none":
-      break;
+      if (nobodys) clearUnfinished(guest.paths);
+      return guest;
   }
-  if (nobodys) clearUnfinished(guest.paths);
-  return await findGuest(guest.uuid);
 }
