@@ -27,6 +27,12 @@ export function lastDrawn(line: string): string {
   return line.replace(/\r+$/, "").split("\r").at(-1) ?? "";
 }
 
+/** The first few of what may be many, and how many more there are. @param texts printable */
+export function few(texts: readonly string[], shown = 3): string {
+  const more = texts.length > shown ? ` and ${texts.length - shown} more` : "";
+  return `${texts.slice(0, shown).join(", ")}${more}`;
+}
+
 function escapeChar(char: string): string {
   if (char === "\n") return "\\n";
   if (char === "\t") return "\\t";

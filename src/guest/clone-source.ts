@@ -1,6 +1,6 @@
 /** Which guests can be cloned. Pure. */
 import { EXIT, UserError } from "../errors.ts";
-import { printable } from "../text.ts";
+import { few, printable } from "../text.ts";
 
 export interface SourceFacts {
   readonly name: string;
@@ -19,9 +19,6 @@ export interface SourceFacts {
   /** Names of its snapshots, as libvirt has them: not trusted. */
   readonly snapshots: readonly string[];
 }
-
-/** So many snapshots are named. */
-const SHOWN = 3;
 
 /** Why a guest cannot be cloned as it is now; undefined for one that can. */
 export function sourceRefusal({
@@ -73,11 +70,10 @@ export function sourceRefusal({
   }
   // They are in the disk that becomes a base: the guest, on an overlay then, could not go back to them, nor delete them.
   if (snapshots.length > 0) {
-    const named = snapshots.slice(0, SHOWN).map((one) => printable(one, 60));
-    const more = snapshots.length > SHOWN ? ` and ${snapshots.length - SHOWN} more` : "";
+    const named = few(snapshots.map((one) => printable(one, 60)));
     return refuse(
       "SOURCE_SNAPSHOTS",
-      `The guest ${name} has snapshots (${named.join(", ")}${more}), which would be lost when its disk becomes what clones stand on.`,
+      `The guest ${name} has snapshots (${named}), which would be lost when its disk becomes what clones stand on.`,
       `Delete each with 'virsh snapshot-delete ${name} --snapshotname SNAPSHOT', or clone another guest.`,
     );
   }

@@ -7,7 +7,7 @@ import { EXIT, UserError } from "../errors.ts";
 import { pathsIn } from "../libvirt/domain-files.ts";
 import { type DomainEntry, dumpXml } from "../libvirt/virsh.ts";
 import { type GuestPaths, guestPaths } from "../paths.ts";
-import { printable } from "../text.ts";
+import { few, printable } from "../text.ts";
 
 /** A domain that is another than the guest's. */
 export interface OtherDomain {
@@ -16,9 +16,6 @@ export interface OtherDomain {
   /** Its definitions: what the next start uses, and what runs. Not trusted. */
   readonly xmls: readonly string[];
 }
-
-/** Of domains, and of files: so many are named. */
-const SHOWN = 3;
 
 /**
  * Why the folder of a guest must not be removed: other domains name files in it. Undefined where none does. Pure.
@@ -67,11 +64,6 @@ function filesBelow(folder: string, xml: string): string[] {
 
 function isIn(folder: string, path: string): boolean {
   return path === folder || path.startsWith(`${folder}/`);
-}
-
-function few(texts: readonly string[]): string {
-  const more = texts.length > SHOWN ? ` and ${texts.length - SHOWN} more` : "";
-  return `${texts.slice(0, SHOWN).join(", ")}${more}`;
 }
 
 /** So many virsh run at a time. */
