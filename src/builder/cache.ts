@@ -140,8 +140,10 @@ async function serve(all: Everything, asked: IncomingMessage, answer: ServerResp
     return;
   }
   const file = wanted.key === undefined ? undefined : join(all.folder, wanted.key);
-  if (file !== undefined) all.handed.add(file);
-  if (file !== undefined && (await serveKept(file, answer))) return;
+  if (file !== undefined) {
+    all.handed.add(file);
+    if (await serveKept(file, answer)) return;
+  }
   await serveFetched(all, wanted, file, asked, answer);
 }
 
@@ -206,7 +208,7 @@ async function keep(
 ): Promise<void> {
   const part = `${file}.${process.pid}-${Math.random().toString(36).slice(2)}${PART}`;
   const copy = createWriteStream(part, { mode: 0o600, flush: true });
-  const hash = createHash("sha256");
+  const hash = sha256 === undefined ? undefined : createHash("sha256");
   let whole = true;
   copy.on("error", () => {
     whole = false;
@@ -216,7 +218,7 @@ async function keep(
       reply,
       async function* (source: AsyncIterable<Buffer>) {
         for await (const bytes of source) {
-          hash.update(bytes);
+          hash?.update(bytes);
           // Called after an error, too.
           if (whole) await new Promise<void>((resolve) => copy.write(bytes, () => resolve()));
           yield bytes;
@@ -226,7 +228,7 @@ async function keep(
     );
     if (!whole) return;
     await new Promise<void>((resolve) => copy.end(resolve));
-    const right = sha256 === undefined || hash.digest("hex") === sha256;
+    const right = hash?.digest("hex") === sha256;
     if (whole && right && copy.bytesWritten === length) await rename(part, file);
   } finally {
     // It may be about to be made: what is removed before would come back.

@@ -130,11 +130,11 @@ export function newRollout(
     started: since,
     ...options,
     canary: "none",
-    guests: guests.map((guest) => waiting(guest, since)),
+    guests: guests.map((guest) => pendingRecord(guest, since)),
   };
 }
 
-function waiting({ uuid, name }: Pick<GuestRecord, "uuid" | "name">, since: string): GuestRecord {
+function pendingRecord({ uuid, name }: Pick<GuestRecord, "uuid" | "name">, since: string): GuestRecord {
   return { uuid, name, phase: "pending", since, canary: false, drained: false };
 }
 
@@ -148,7 +148,7 @@ export function extend(
   const further = guests.filter(({ uuid }) => !present.has(uuid));
   return {
     ...rollout,
-    guests: [...rollout.guests, ...further.map((guest) => waiting(guest, at.toISOString()))],
+    guests: [...rollout.guests, ...further.map((guest) => pendingRecord(guest, at.toISOString()))],
   };
 }
 
