@@ -26,13 +26,9 @@ let releases: (() => void)[];
 let making: Promise<void>;
 const { signal } = new AbortController();
 
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 vi.mock("../../../src/guest/inventory.ts", async (original) => ({
   ...(await original<object>()),
   definitionOf: async () => ({ metadata: { suite: "trixie", role: "builder" }, userland: "amd64" }),

@@ -10,13 +10,9 @@ import type { Guest } from "../../../src/guest/inventory.ts";
 import { guestPathsOf } from "../../../src/paths.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 vi.mock("../../../src/guest/inventory.ts", async (original) => ({
   ...(await original<object>()),
   definitionOf: async () => ({ metadata: { role: "builder" } }),

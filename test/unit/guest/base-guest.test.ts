@@ -23,13 +23,9 @@ let said: string[];
 /** Ends the making in the middle, as a kill would: nothing is taken back. */
 let killed: string | undefined;
 
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 vi.mock("../../../src/guest/inventory.ts", async (original) => ({
   ...(await original<object>()),
   findGuest: async () => {

@@ -18,14 +18,9 @@ import { guestPathsOf, statePaths } from "../../../src/paths.ts";
 import { readQcow2 } from "../../../src/provision/qcow2.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  // All is the caller's own, whoever runs this.
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 
 const QEMU = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const SOURCE = "11111111-2222-4333-8444-555555555555";

@@ -8,13 +8,9 @@ import { cloneGuest } from "../../../src/guest/clone.ts";
 import { guestPathsOf, statePaths } from "../../../src/paths.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 
 const SOURCE = "11111111-2222-4333-8444-555555555555";
 /** Calls of virsh. */

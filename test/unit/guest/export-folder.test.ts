@@ -16,13 +16,9 @@ import { exportGuest } from "../../../src/guest/export.ts";
 import { guestPathsOf } from "../../../src/paths.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 
 const GUEST = "3b241101-e2bb-4255-8caf-4136c566a962";
 const COPY = "22222222-2222-4333-8444-555555555555";

@@ -11,13 +11,9 @@ import { virshError } from "../../../src/libvirt/virsh-output.ts";
 import { guestPathsOf, statePaths } from "../../../src/paths.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 
 const [STUCK, NEXT, GUEST] = [1, 2, 3].map((n) => `${n}1111111-2222-4333-8444-555555555555`) as [
   string,

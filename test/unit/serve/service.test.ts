@@ -8,13 +8,9 @@ import { statePaths } from "../../../src/paths.ts";
 import { runService } from "../../../src/serve/service.ts";
 
 let root: string;
-vi.mock("../../../src/mode.ts", async (original) => {
-  const real = await original<typeof import("../../../src/mode.ts")>();
-  return {
-    ...real,
-    workMode: () => ({ ...real.workMode(), name: "session", stateRoot: root, folderMode: 0o700 }),
-  };
-});
+vi.mock("../../../src/mode.ts", async (original) =>
+  (await import("../mode-in.ts")).modeIn(original, () => root),
+);
 vi.mock("../../../src/guest/host.ts", () => ({ isHostStopping: async () => false, hasSystemd: () => false }));
 vi.mock("../../../src/builder/forwards.ts", () => ({ ensureForwards: async () => undefined }));
 
